@@ -3,8 +3,8 @@ import { Dict } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, type Connect, Server, type ServerOptions } from "@partd/server";
 import { connectWith } from "../src/client/node-socket.js";
+import { LOCKED, MUTATION, Type } from "../src/protocol/constants.js";
 import { MessageReader } from "../src/protocol/message-reader.js";
-import { LOCKED, MUTATION, Type } from "../src/protocol/numbers.js";
 import { readError } from "../src/protocol/packets.js";
 import { RawClient } from "./raw-client.js";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
+import { Type } from "../src/protocol/constants.js";
 import { MessageWriter } from "../src/protocol/message-writer.js";
-import { Type } from "../src/protocol/numbers.js";
 import { writeHello } from "../src/protocol/packets.js";
 import { Access } from "../src/server/access.js";
 import { Census } from "../src/server/census.js";

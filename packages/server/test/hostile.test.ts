@@ -10,7 +10,7 @@ import { afterAll, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
 import { describeReal, realPart } from "tooling/real-part";
-import { LOCKED, Type } from "../src/protocol/numbers.js";
+import { LOCKED, Type } from "../src/protocol/constants.js";
 import { Child } from "./child.js";
 import { RawClient } from "./raw-client.js";
 

@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import type { Batch } from "@partd/core/author";
 import { Client, Server } from "@partd/server";
-import { Type } from "../src/protocol/numbers.js";
+import { Type } from "../src/protocol/constants.js";
 import { RawClient } from "./raw-client.js";
 
 const directory = await mkdtemp(join(tmpdir(), "partd-limits-"));

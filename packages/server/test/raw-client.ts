@@ -1,7 +1,7 @@
 import WebSocket from "ws";
+import { SUBPROTOCOL, Type } from "../src/protocol/constants.js";
 import { MessageReader } from "../src/protocol/message-reader.js";
 import { MessageWriter } from "../src/protocol/message-writer.js";
-import { SUBPROTOCOL, Type } from "../src/protocol/numbers.js";
 import { readError, readWelcome, type Welcome, writeHello } from "../src/protocol/packets.js";
 
 /** A client that says whatever a test wants said. */

@@ -3,7 +3,7 @@ import { toBatch } from "@partd/core/author";
 import { Acknowledged, Request } from "../src/client/request.js";
 import { BatchBody } from "../src/client/request-body.js";
 import { RequestQueue } from "../src/client/request-queue.js";
-import { type Terms, Type } from "../src/protocol/numbers.js";
+import { type Terms, Type } from "../src/protocol/constants.js";
 
 test("very small values count by the memory that they take, not by their few bytes", () => {
   const terms = { window: 2 ** 20, message: 2 ** 20, pending: 1_000 } as Terms;

@@ -1,8 +1,8 @@
 import { expect, test } from "@jest/globals";
 import { Dict, type Key } from "@partd/core";
 import { Server } from "@partd/server";
+import { Type } from "../src/protocol/constants.js";
 import { MessageReader } from "../src/protocol/message-reader.js";
-import { Type } from "../src/protocol/numbers.js";
 import { RawClient } from "./raw-client.js";
 
 const session = new Uint8Array(16).fill(7);

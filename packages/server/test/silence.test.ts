@@ -4,8 +4,8 @@ import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Client, Server } from "@partd/server";
 import type { SocketEvents } from "../src/client/socket.js";
+import { Type } from "../src/protocol/constants.js";
 import { MessageWriter } from "../src/protocol/message-writer.js";
-import { Type } from "../src/protocol/numbers.js";
 import { writeWelcome } from "../src/protocol/packets.js";
 import { RawClient } from "./raw-client.js";
 

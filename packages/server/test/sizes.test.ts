@@ -2,9 +2,9 @@ import { expect, test } from "@jest/globals";
 import { Dict, tuple } from "@partd/core";
 import { Client, Server } from "@partd/server";
 import WebSocket, { WebSocketServer } from "ws";
+import { PACKET_HEADER, SUBPROTOCOL, Type } from "../src/protocol/constants.js";
 import { MessageReader } from "../src/protocol/message-reader.js";
 import { MessageWriter } from "../src/protocol/message-writer.js";
-import { PACKET_HEADER, SUBPROTOCOL, Type } from "../src/protocol/numbers.js";
 import { writeWelcome } from "../src/protocol/packets.js";
 
 const LONG = 20 << 20;

@@ -6,7 +6,7 @@ import {
   type OptionNames,
   takeOptions,
 } from "@partd/core/author";
-import { LONGEST_TIMER } from "../protocol/numbers.js";
+import { LONGEST_TIMER } from "../protocol/constants.js";
 import { Link } from "./link.js";
 import type { ClientEvent, ClientEvents } from "./reconnector.js";
 import { RemoteStore } from "./remote-store.js";

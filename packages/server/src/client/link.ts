@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
+import { LAST, MUTATION, Reason, type Terms, Type } from "../protocol/constants.js";
 import { MessageReader, malformed } from "../protocol/message-reader.js";
-import { LAST, MUTATION, Reason, type Terms, Type } from "../protocol/numbers.js";
 import { readError, type Welcome } from "../protocol/packets.js";
 import { Outgoing } from "./outgoing.js";
 import { type ConnectionEvents, Reconnector, type ReconnectorOptions } from "./reconnector.js";

@@ -4,8 +4,8 @@ import type { SecureContextOptions } from "node:tls";
 import { PartdError } from "@partd/core";
 import WebSocket from "ws";
 import { isLoopback, parseAddress } from "../protocol/address.js";
+import { SUBPROTOCOL } from "../protocol/constants.js";
 import { sendParts } from "../protocol/message-writer.js";
-import { SUBPROTOCOL } from "../protocol/numbers.js";
 import { type Connect, closedBy } from "./socket.js";
 
 /** How a client trusts a `wss://` server and presents its own certificate. As for `tls.connect`. */

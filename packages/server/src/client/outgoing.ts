@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
+import { type Terms, Type } from "../protocol/constants.js";
 import { MessageWriter, Spares } from "../protocol/message-writer.js";
-import { type Terms, Type } from "../protocol/numbers.js";
 import { NOT_OFFERED, type Request } from "./request.js";
 import { KeyNumbers } from "./request-body.js";
 import { RequestQueue, type SentRequests, Upload } from "./request-queue.js";

@@ -1,7 +1,7 @@
 import { isPartdError, PartdError } from "@partd/core";
+import { Type } from "../protocol/constants.js";
 import { MessageReader, malformed } from "../protocol/message-reader.js";
 import { MessageWriter } from "../protocol/message-writer.js";
-import { Type } from "../protocol/numbers.js";
 import { readError, readWelcome, type Welcome, writeHello } from "../protocol/packets.js";
 import type { Connect, Socket } from "./socket.js";
 

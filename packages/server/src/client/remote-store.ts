@@ -31,15 +31,15 @@ import {
   takeBytes,
   toBatch,
 } from "@partd/core/author";
-import { MAX_KEY_BYTES, Type } from "../protocol/numbers.js";
+import { MAX_KEY_BYTES, Type } from "../protocol/constants.js";
 import type { Link } from "./link.js";
 import {
   Acknowledged,
   type Answer,
+  CountsAnswer,
   Lease,
   lockLost,
   NOT_OFFERED,
-  NumbersAnswer,
   PiecesAnswer,
   Request,
   ValuesAnswer,
@@ -262,7 +262,7 @@ export abstract class RemoteStore implements Store {
     options: OperationOptions,
   ): Promise<readonly number[] | undefined> {
     this.#check(options);
-    const answer = new NumbersAnswer(count);
+    const answer = new CountsAnswer(count);
     try {
       return await this.#submit(this.#request(type, body, answer, options), answer, options);
     } catch (error) {

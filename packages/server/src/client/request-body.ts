@@ -1,7 +1,7 @@
 import { PartdError } from "@partd/core";
 import { type Batch, checkIntact } from "@partd/core/author";
+import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES } from "../protocol/constants.js";
 import type { MessageWriter } from "../protocol/message-writer.js";
-import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES } from "../protocol/numbers.js";
 
 /** The fields of a request after its number. */
 export interface Body {
@@ -129,9 +129,9 @@ export class KeyNumbers {
    * odd one is the length of the text that follows.
    */
   write(writer: MessageWriter, key: string): void {
-    const number = this.#find(key);
-    if (number !== undefined) {
-      writer.varint(number * 2);
+    const keyNumber = this.#find(key);
+    if (keyNumber !== undefined) {
+      writer.varint(keyNumber * 2);
       return;
     }
     if (key.length > MAX_KEY_BYTES) throw tooLong(key);
@@ -147,9 +147,9 @@ export class KeyNumbers {
     // Batches often hold the same keys in the same order. Trying last time's successor first saves a
     // look into the map, which takes half as long as copying 100 bytes.
     const next = this.#latest + 1 < this.#texts.length ? this.#latest + 1 : 0;
-    const number = this.#texts[next] === key ? next : this.#numbers.get(key);
-    if (number !== undefined) this.#latest = number;
-    return number;
+    const keyNumber = this.#texts[next] === key ? next : this.#numbers.get(key);
+    if (keyNumber !== undefined) this.#latest = keyNumber;
+    return keyNumber;
   }
 }
 

@@ -1,6 +1,6 @@
 import { changedMeanwhile } from "@partd/core/author";
+import { KEY_BYTES, MUTATION, type Terms, Type } from "../protocol/constants.js";
 import { MessageWriter } from "../protocol/message-writer.js";
-import { KEY_BYTES, MUTATION, type Terms, Type } from "../protocol/numbers.js";
 import type { Request } from "./request.js";
 import type { Socket } from "./socket.js";
 

@@ -1,8 +1,8 @@
 import { PartdError } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
+import { CANCELABLE, Feature, isMutation, LOCKED, Type } from "../protocol/constants.js";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
 import { MessageWriter } from "../protocol/message-writer.js";
-import { CANCELABLE, Feature, isMutation, LOCKED, Type } from "../protocol/numbers.js";
 import { type Body, KeyNumbers } from "./request-body.js";
 
 /** A client's request to a server, until it is answered. */
@@ -226,29 +226,30 @@ export class ValuesAnswer extends WholeAnswer<Uint8Array[]> implements Answer {
   }
 }
 
-/** The answer to SIZES and COUNT: one number for each key, or one. */
-export class NumbersAnswer extends WholeAnswer<readonly number[]> implements Answer {
-  readonly #count: number;
-  #numbers: number[] = [];
+/** The answer to SIZES and COUNT: one count for each key, or one. */
+export class CountsAnswer extends WholeAnswer<readonly number[]> implements Answer {
+  /** How many counts were asked for. */
+  readonly #asked: number;
+  #counts: number[] = [];
 
-  constructor(count: number) {
+  constructor(asked: number) {
     super();
-    this.#count = count;
+    this.#asked = asked;
   }
 
   data(reader: MessageReader): void {
     while (reader.left > 0) {
       const head = reader.varint();
       const { left } = reader;
-      this.#numbers.push(reader.varint());
+      this.#counts.push(reader.varint());
       if (head !== 2 * (left - reader.left)) throw malformed("a number does not fill its string");
-      if (this.#numbers.length > this.#count) throw malformed("more numbers than were asked for");
+      if (this.#counts.length > this.#asked) throw malformed("more numbers than were asked for");
     }
   }
 
   done(): void {
-    if (this.#numbers.length < this.#count) throw malformed("fewer numbers than were asked for");
-    this.resolve(this.#numbers);
+    if (this.#counts.length < this.#asked) throw malformed("fewer numbers than were asked for");
+    this.resolve(this.#counts);
   }
 
   failed(error: unknown): void {
@@ -256,7 +257,7 @@ export class NumbersAnswer extends WholeAnswer<readonly number[]> implements Ans
   }
 
   restart(): boolean {
-    this.#numbers = [];
+    this.#counts = [];
     return true;
   }
 }

@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
-import { FORBIDDEN, SUBPROTOCOL } from "../protocol/numbers.js";
+import { FORBIDDEN, SUBPROTOCOL } from "../protocol/constants.js";
 
 /** A connection that carries whole messages: a WebSocket of `ws` or of the runtime. */
 export interface Socket {

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { PACKET_HEADER } from "./numbers.js";
+import { PACKET_HEADER } from "./constants.js";
 
 /**
  * Reads packets and their fields from one WebSocket message, which may have come in several parts.

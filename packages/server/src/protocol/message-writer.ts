@@ -1,5 +1,5 @@
 import { allocateBytes } from "@partd/core/author";
-import { PACKET_HEADER } from "./numbers.js";
+import { PACKET_HEADER } from "./constants.js";
 
 /**
  * Writes packets one after the other into one WebSocket message. A large value is not copied: it

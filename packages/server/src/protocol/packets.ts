@@ -1,7 +1,7 @@
 import { decodeKey, encodeKey, isPartdError, PartdError, type PartdErrorCode } from "@partd/core";
+import { ID_BYTES, LONGEST_TIMER, MAGIC, RESUMED, type Terms, Type, VERSION } from "./constants.js";
 import { type MessageReader, malformed } from "./message-reader.js";
 import type { MessageWriter } from "./message-writer.js";
-import { ID_BYTES, LONGEST_TIMER, MAGIC, RESUMED, type Terms, Type, VERSION } from "./numbers.js";
 
 /** The first packet of a connection. */
 export interface Hello {

@@ -1,6 +1,4 @@
 import { isPartdError, PartdError } from "@partd/core";
-import { MessageReader, malformed } from "../protocol/message-reader.js";
-import type { FragmentSocket } from "../protocol/message-writer.js";
 import {
   Feature,
   KEY_BYTES,
@@ -9,7 +7,9 @@ import {
   Reason,
   type Terms,
   Type,
-} from "../protocol/numbers.js";
+} from "../protocol/constants.js";
+import { MessageReader, malformed } from "../protocol/message-reader.js";
+import type { FragmentSocket } from "../protocol/message-writer.js";
 import { readHello, wireError, writeError, writeWelcome } from "../protocol/packets.js";
 import { Operations } from "./operations.js";
 import { type Carrier, Outbox } from "./outbox.js";

@@ -1,13 +1,13 @@
 import { allocateBytes } from "@partd/core/author";
-import { LAST, Type } from "../protocol/numbers.js";
+import { LAST, Type } from "../protocol/constants.js";
 import type { Outbox } from "./outbox.js";
 
 // DATA packets: the values and numbers of an answer as they are sent.
 
 /** From this many bytes on, a value is sent without a copy. */
 const ATTACH_FROM = 65_536;
-/** The most bytes of a number: its head, and 8 bytes of varint. */
-export const NUMBER_BYTES = 9;
+/** The most bytes of a count: its head, and 8 bytes of varint. */
+export const COUNT_BYTES = 9;
 
 /** Writes whole values. */
 export function writeValues(
@@ -46,13 +46,13 @@ export function writeSegment(
   writer.end(packet);
 }
 
-/** Writes each number as a string that holds its varint. */
-export function writeNumbers({ writer }: Outbox, number: number, numbers: readonly number[]): void {
-  const packet = writer.begin(Type.DATA, 0, 8 + numbers.length * NUMBER_BYTES);
+/** Answers with counts, each as a string that holds its varint. */
+export function writeCounts({ writer }: Outbox, number: number, counts: readonly number[]): void {
+  const packet = writer.begin(Type.DATA, 0, 8 + counts.length * COUNT_BYTES);
   writer.varint(number);
-  for (const one of numbers) {
+  for (const count of counts) {
     const head = writer.offset++;
-    writer.varint(one);
+    writer.varint(count);
     writer.bytes[head] = 2 * (writer.offset - head - 1);
   }
   writer.end(packet);

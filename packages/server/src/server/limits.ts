@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, nearest } from "@partd/core/author";
-import { LONGEST_TIMER } from "../protocol/numbers.js";
+import { LONGEST_TIMER } from "../protocol/constants.js";
 
 /** What a server allows its clients. Sizes are in bytes, times in milliseconds. */
 export interface ServerLimits {

@@ -1,6 +1,6 @@
 import { isPartdError } from "@partd/core";
 import { type Batch, BatchEntries, type LowerStore } from "@partd/core/author";
-import { Type } from "../protocol/numbers.js";
+import { Type } from "../protocol/constants.js";
 import type { Census, CountedKey } from "./census.js";
 import type { RequestBody } from "./request-body.js";
 import type { Outcome } from "./session.js";

@@ -1,7 +1,14 @@
 import { PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
+import {
+  CANCELABLE,
+  isMutation,
+  LOCKED,
+  MUTATION,
+  type Terms,
+  Type,
+} from "../protocol/constants.js";
 import { malformed } from "../protocol/message-reader.js";
-import { CANCELABLE, isMutation, LOCKED, MUTATION, type Terms, Type } from "../protocol/numbers.js";
 import { type WireError, wireError, writeError } from "../protocol/packets.js";
 import { endAnswer } from "./data-packets.js";
 import { type HeldLock, StoreLock } from "./lock.js";

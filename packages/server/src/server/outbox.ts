@@ -1,4 +1,5 @@
 import { WaitQueue } from "@partd/core/author";
+import { Type } from "../protocol/constants.js";
 import {
   type Corkable,
   type FragmentSocket,
@@ -6,7 +7,6 @@ import {
   type Spares,
   sendParts,
 } from "../protocol/message-writer.js";
-import { Type } from "../protocol/numbers.js";
 
 /** Bytes of answers that wait to be sent, of all connections together. */
 export interface Backlog {

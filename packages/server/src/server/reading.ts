@@ -1,18 +1,18 @@
 import { encodeKey } from "@partd/core";
 import { allocateBytes, type LowerStore, sizesOf, WaitQueue } from "@partd/core/author";
-import { Type } from "../protocol/numbers.js";
+import { Type } from "../protocol/constants.js";
 import type { Census, CountedKey } from "./census.js";
 import {
+  COUNT_BYTES,
   endAnswer,
-  NUMBER_BYTES,
   SEGMENT_HEAD,
   ValueBlock,
-  writeNumbers,
+  writeCounts,
   writeSegment,
   writeValues,
 } from "./data-packets.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
-import { checkNumbers, checkPiece, checkValues } from "./store-answers.js";
+import { checkCounts, checkPiece, checkValues } from "./store-answers.js";
 
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;
@@ -156,7 +156,7 @@ async function answerSizes(context: ReadContext, keys: readonly CountedKey[]): P
   for (let i = 0; i < keys.length; i += SIZES_AT_ONCE) {
     const some = keys.slice(i, i + SIZES_AT_ONCE).map(({ key }) => key);
     const sizes = await sizesOf(store, some, { signal });
-    await sendNumbers(context, checkNumbers("sizes", sizes, some.length));
+    await sendCounts(context, checkCounts("sizes", sizes, some.length));
   }
   endAnswer(outbox, 0, number);
 }
@@ -164,7 +164,7 @@ async function answerSizes(context: ReadContext, keys: readonly CountedKey[]): P
 /** Answers COUNT. */
 async function answerCount(context: ReadContext): Promise<void> {
   const { store, outbox, number, signal } = context;
-  await sendNumbers(context, checkNumbers("count", [await store.count({ signal })], 1));
+  await sendCounts(context, checkCounts("count", [await store.count({ signal })], 1));
   endAnswer(outbox, 0, number);
 }
 
@@ -174,12 +174,12 @@ async function answerFlush({ store, outbox, number, signal }: ReadContext): Prom
   endAnswer(outbox, 0, number);
 }
 
-async function sendNumbers(
+async function sendCounts(
   { outbox, number, inside, signal }: ReadContext,
-  numbers: readonly number[],
+  counts: readonly number[],
 ): Promise<void> {
-  const written = await outbox.room(numbers.length * NUMBER_BYTES, inside, signal);
-  writeNumbers(outbox, number, numbers);
+  const written = await outbox.room(counts.length * COUNT_BYTES, inside, signal);
+  writeCounts(outbox, number, counts);
   written();
   outbox.schedule();
 }

@@ -1,6 +1,6 @@
 import type { Batch } from "@partd/core/author";
+import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES, Type } from "../protocol/constants.js";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
-import { MAX_KEY_BYTES, MAX_NUMBERED_BYTES, Type } from "../protocol/numbers.js";
 import type { Census, CountedKey } from "./census.js";
 
 /** The fields of a request after its number. */

@@ -20,7 +20,7 @@ import {
   LONGEST_TIMER,
   Reason,
   SUBPROTOCOL,
-} from "../protocol/numbers.js";
+} from "../protocol/constants.js";
 import { Access } from "./access.js";
 import { Census } from "./census.js";
 import { Connection } from "./connection.js";

@@ -21,18 +21,17 @@ export function checkPiece(piece: Uint8Array): Uint8Array {
   throw wrong("stream", "Uint8Arrays", piece);
 }
 
-/** @throws `ERR_PARTD_IO` unless there is a number of bytes, or of keys, for each. */
-export function checkNumbers(
+/** @throws `ERR_PARTD_IO` unless there is a count of bytes, or of keys, for each. */
+export function checkCounts(
   name: "sizes" | "count",
-  numbers: readonly number[],
-  count: number,
+  counts: readonly number[],
+  asked: number,
 ): readonly number[] {
-  checkList(name, numbers, count);
-  for (const number of numbers) {
-    if (!Number.isSafeInteger(number) || number < 0)
-      throw wrong(name, "integers from 0 on", number);
+  checkList(name, counts, asked);
+  for (const count of counts) {
+    if (!Number.isSafeInteger(count) || count < 0) throw wrong(name, "integers from 0 on", count);
   }
-  return numbers;
+  return counts;
 }
 
 function checkList(name: string, list: readonly unknown[], count: number): void {

@@ -1,6 +1,6 @@
 import { allocateBytes } from "@partd/core/author";
+import { isMutation, LOCKED, MUTATION, Type } from "../protocol/constants.js";
 import { type MessageReader, malformed } from "../protocol/message-reader.js";
-import { isMutation, LOCKED, MUTATION, Type } from "../protocol/numbers.js";
 import { wireError, writeError } from "../protocol/packets.js";
 import type { Outbox } from "./outbox.js";
 import type { Shared } from "./shared.js";

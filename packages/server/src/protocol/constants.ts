@@ -1,4 +1,4 @@
-/** The numbers of the wire protocol, which docs/protocol.md specifies. */
+/** The constants of the wire protocol, which docs/protocol.md specifies. */
 
 /** The WebSocket subprotocol. Its name changes with each incompatible version. */
 export const SUBPROTOCOL = "partd.1";
