@@ -68,21 +68,13 @@ export async function* readParquet<R extends object = { [column: string]: unknow
       for (const group of metadata.row_groups) {
         signal?.throwIfAborted();
         const rowEnd = rowStart + Number(group.num_rows);
-        const cells = new Map<string, Cells>();
-        await hyparquet.parquetRead({
+        const cells = await cellsOf(hyparquet, {
           file,
           metadata,
           rowStart,
           rowEnd,
           ...(columns && { columns: [...columns] }),
-          utf8: false,
-          parsers: PARSERS,
           compressors: { ...decompressors, ...compressors },
-          onChunk({ columnName, columnData }) {
-            const column = cells.get(columnName);
-            if (column) column.add(columnData);
-            else cells.set(columnName, new Cells(columnData));
-          },
         });
         for (let row = rowStart; row < rowEnd; row++) {
           const entries = fields.map(({ name, toValue }) => {
@@ -99,6 +91,25 @@ export async function* readParquet<R extends object = { [column: string]: unknow
       await handle.close();
     }
   }
+}
+
+/** Reads the cells of some rows, by column. */
+async function cellsOf(
+  { parquetRead }: typeof import("hyparquet"),
+  options: Parameters<typeof parquetRead>[0],
+): Promise<ReadonlyMap<string, Cells>> {
+  const cells = new Map<string, Cells>();
+  await parquetRead({
+    ...options,
+    utf8: false,
+    parsers: PARSERS,
+    onChunk({ columnName, columnData }) {
+      const column = cells.get(columnName);
+      if (column) column.add(columnData);
+      else cells.set(columnName, new Cells(columnData));
+    },
+  });
+  return cells;
 }
 
 /** @throws an error that says what is wrong, unless the file begins and ends as Parquet. */
