@@ -34,21 +34,12 @@ export async function parse(
     .configureOutput(quiet)
     .configureHelp({ formatHelp: () => overview(commands) })
     .exitOverride();
-  // As in git and npm: `partd help sort`.
-  const [first, ...rest] = words;
-  const [command] = rest;
+  const [first, command] = words;
   if (first === "help" && command !== undefined && !commands.some(({ name }) => name === command)) {
-    return parse(rest, commands, version); // It refuses the unknown command.
+    return parse(words.slice(1), commands, version); // It refuses the unknown command.
   }
-  const mangled = words.find((word) => word.includes("\ufffd"));
-  if (mangled !== undefined) {
-    throw new UsageError(
-      `${mangled}: a name that is not UTF-8 does not reach Node whole; rename the file, or give it as standard input: < FILE`,
-    );
-  }
-  let asked = [...words];
-  if (first === "help") asked = [...rest, "--help"];
-  else if (first === "version") asked = ["--version"];
+  refuseMangled(words);
+  const asked = inOptions(words);
   for (const command of commands) {
     const parser = program
       .command(command.name)
@@ -75,6 +66,22 @@ export async function parse(
     throw new UsageError(complaint(fault, words, commands));
   }
   return invocation;
+}
+
+/** @throws `UsageError` for a word that has lost bytes on its way to Node. */
+function refuseMangled(words: readonly string[]): void {
+  const mangled = words.find((word) => word.includes("\ufffd"));
+  if (mangled === undefined) return;
+  throw new UsageError(
+    `${mangled}: a name that is not UTF-8 does not reach Node whole; rename the file, or give it as standard input: < FILE`,
+  );
+}
+
+/** As in git and npm, `partd help sort` is `partd sort --help`; `partd version` is `partd --version`. */
+function inOptions(words: readonly string[]): readonly string[] {
+  const [first, ...rest] = words;
+  if (first === "help") return [...rest, "--help"];
+  return first === "version" ? ["--version"] : words;
 }
 
 function parserOption(option: Option): ParserOption {
@@ -124,6 +131,7 @@ function oneOf(choices: readonly string[]): string {
     : `${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`;
 }
 
+/** What is wrong, from the parser's message; what to write instead, if the commands know that. */
 function complaint(fault: string, words: readonly string[], commands: readonly Command[]): string {
   const command = commands.find(({ name }) => name === words[0]);
   const text = fault

@@ -21,17 +21,7 @@ export const append: Action = async (call) => {
   if (word === undefined) {
     throw new UsageError("append needs a KEY, or --by FIELD that says each record's key");
   }
-  const stray = [
-    "from",
-    "delimiter",
-    "no-header",
-    "no-quotes",
-    "missing",
-    "reject",
-    "force",
-    "memory",
-    "tmp",
-  ].find((name) => options.has(name));
+  const stray = OPTIONS_OF_BY.find((name) => options.has(name));
   if (stray !== undefined) throw new UsageError(`--${stray} goes with --by FIELD`);
   const key = parseKey(word, options.has("literal"));
   const most = options.number("max-bytes") ?? 2 ** 28;
@@ -61,6 +51,12 @@ export const append: Action = async (call) => {
   else terminal.note(`appended ${showBytes(bytes)} to ${showKey(key)}`);
   return undefined;
 };
+
+/** Options that only records by key have a use for. */
+const OPTIONS_OF_BY: readonly string[] = [
+  ...["from", "delimiter", "no-header", "no-quotes"],
+  ...["missing", "reject", "force", "memory", "tmp"],
+];
 
 interface Input {
   readonly name: string;

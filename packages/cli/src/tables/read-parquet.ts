@@ -58,27 +58,17 @@ export const openParquet: OpenTable = async (path, asked) => {
         const bytesOfRow = file.byteLength / Number(metadata.num_rows);
         let rowStart = 0;
         for (const { num_rows } of metadata.row_groups) {
-          const rowEnd = rowStart + Number(num_rows);
-          const found: { name: string; json: (row: number) => string }[] = [];
-          try {
-            const scan = await parquetScan(options);
-            // Bytes that are not declared to be text are read as such, except those of decimals and what is no UTF-8.
-            const bytes = await parquetScan({ ...options, utf8: false });
-            for (const name of names) {
-              const json = decimals.get(name);
-              const from = json || binary.has(name) ? bytes : scan;
-              const values = await from.readColumn({ column: name, rowStart, rowEnd });
-              found.push({ name, json: (row) => (json ?? jsonText)(values[row]) });
-            }
-          } catch (error) {
-            throw damaged(error);
-          }
           const before = rowStart;
-          yield* piecesOf(
-            rowEnd - before,
-            lineMaker(found),
-            (rows) => (before + rows) * bytesOfRow,
+          const rowEnd = before + Number(num_rows);
+          const range = { rowStart, rowEnd };
+          const found = await jsonColumns(names, options, decimals, binary, range).catch(
+            (error: unknown) => {
+              throw damaged(error);
+            },
           );
+          yield* piecesOf(rowEnd - before, lineMaker(found), (rows) => {
+            return (before + rows) * bytesOfRow;
+          });
           rowStart = rowEnd;
         }
       },
@@ -89,6 +79,27 @@ export const openParquet: OpenTable = async (path, asked) => {
     throw error instanceof Failure ? error : damaged(error);
   }
 };
+
+/** Reads some rows: the JSON of their values, by column. */
+async function jsonColumns(
+  names: readonly string[],
+  options: Parameters<typeof parquetScan>[0],
+  decimals: ReadonlyMap<string, JsonOf>,
+  binary: ReadonlySet<string>,
+  range: { readonly rowStart: number; readonly rowEnd: number },
+): Promise<{ readonly name: string; readonly json: (row: number) => string }[]> {
+  const found: { name: string; json: (row: number) => string }[] = [];
+  const scan = await parquetScan(options);
+  // Bytes that are not declared to be text are read as text, except decimals and what is not UTF-8.
+  const bytes = await parquetScan({ ...options, utf8: false });
+  for (const name of names) {
+    const json = decimals.get(name);
+    const from = json || binary.has(name) ? bytes : scan;
+    const values = await from.readColumn({ column: name, ...range });
+    found.push({ name, json: (row) => (json ?? jsonText)(values[row]) });
+  }
+  return found;
+}
 
 /** Whether a column is, or holds, bytes that are declared to be nothing, which older programs write for text. */
 function isUndeclared({ element, children }: SchemaTree): boolean {
