@@ -1,6 +1,6 @@
 import { PartdError } from "@partd/core";
 import { recordOf, ShortTexts } from "@partd/core/author";
-import { decodeTimestamp, Ext, type Extension, isTimestamp, TIMESTAMP } from "./extension.js";
+import { Ext, type Extension, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
 /**
@@ -167,12 +167,30 @@ export class MsgPackDecoder {
 
   #ext(length: number): unknown {
     const type = this.#signed(0);
-    const data = this.#binary(length);
     const extension = this.#extensions.get(type);
-    if (extension) return extension.decode(data);
-    if (type !== TIMESTAMP) return new Ext(type, data);
-    if (!isTimestamp(data)) throw this.#corrupt("a timestamp is none");
-    return decodeTimestamp(data) ?? new Ext(type, data);
+    if (extension) return extension.decode(this.#binary(length));
+    return type === TIMESTAMP ? this.#timestamp(length) : new Ext(type, this.#binary(length));
+  }
+
+  /** An Ext for a time that a Date, which counts whole milliseconds, cannot hold. */
+  #timestamp(length: number): Date | Ext {
+    const at = this.#take(length);
+    const view = this.#view;
+    let seconds = 0;
+    let nanoseconds = 0;
+    if (length === 4) seconds = view.getUint32(at);
+    else if (length === 8) {
+      const head = view.getUint32(at);
+      nanoseconds = head >>> 2;
+      seconds = (head & 3) * 2 ** 32 + view.getUint32(at + 4);
+    } else if (length === 12) {
+      nanoseconds = view.getUint32(at);
+      seconds = Number(view.getBigInt64(at + 4));
+    } else nanoseconds = 1e9;
+    if (nanoseconds >= 1e9) throw this.#corrupt("a timestamp is none");
+    const date = new Date(seconds * 1000 + nanoseconds / 1e6);
+    if (nanoseconds % 1e6 === 0 && !Number.isNaN(date.getTime())) return date;
+    return new Ext(TIMESTAMP, Uint8Array.prototype.slice.call(this.#bytes, at, at + length));
   }
 
   #array(length: number, depth: number): unknown[] {

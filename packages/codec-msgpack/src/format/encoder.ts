@@ -1,7 +1,7 @@
 import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
 import { brandOf, byteLengthOf, hasFields, isBytes, placeOf, viewOf } from "@partd/core/author";
-import { Ext, encodeTimestamp, isTimestamp, TIMESTAMP } from "./extension.js";
+import { Ext, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { MsgPackWriter, Refusal, refuse } from "./writer.js";
 
@@ -108,7 +108,8 @@ export class MsgPackEncoder {
         break;
       case "[object Date]":
         checkFields(value);
-        this.#ext(TIMESTAMP, encodeTimestamp(value as Date));
+        // Not by a method that the object may have of its own.
+        this.#out.timestamp(Date.prototype.getTime.call(value));
         break;
       case "[object Ext]":
         this.#unknownExt(value as Ext);

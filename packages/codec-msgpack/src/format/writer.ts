@@ -1,4 +1,5 @@
 import { allocateBytes, allocateEncoded, byteLengthOf } from "@partd/core/author";
+import { TIMESTAMP } from "./extension.js";
 
 /** Writes the parts of MessagePack into a buffer that grows. */
 export class MsgPackWriter {
@@ -82,6 +83,40 @@ export class MsgPackWriter {
     this.#bytes[at] = value < 0 ? 0xd3 : 0xcf;
     this.#view.setBigInt64(at + 1, BigInt(value));
     return 9;
+  }
+
+  /**
+   * A Date in the shortest of the three forms (MessagePack specification, "Timestamp extension type").
+   */
+  timestamp(ms: number): void {
+    if (Number.isNaN(ms)) throw refuse("an invalid Date");
+    const seconds = Math.floor(ms / 1000);
+    const nanoseconds = (ms - seconds * 1000) * 1e6;
+    const at = this.#reserve(15);
+    const bytes = this.#bytes;
+    const view = this.#view;
+    let length: number;
+    if (seconds < 0 || seconds >= 2 ** 34) {
+      bytes[at] = 0xc7;
+      bytes[at + 1] = 12;
+      bytes[at + 2] = TIMESTAMP;
+      view.setUint32(at + 3, nanoseconds);
+      view.setBigInt64(at + 7, BigInt(seconds));
+      length = 15;
+    } else if (nanoseconds > 0 || seconds >= 2 ** 32) {
+      bytes[at] = 0xd7;
+      bytes[at + 1] = TIMESTAMP;
+      // 30 bits of nanoseconds, then 34 of seconds.
+      view.setUint32(at + 2, nanoseconds * 4 + Math.floor(seconds / 2 ** 32));
+      view.setUint32(at + 6, seconds);
+      length = 10;
+    } else {
+      bytes[at] = 0xd6;
+      bytes[at + 1] = TIMESTAMP;
+      view.setUint32(at + 2, seconds);
+      length = 6;
+    }
+    this.#position = at + length;
   }
 
   int64(code: number, value: bigint): void {
