@@ -15,8 +15,8 @@ export type NdValue = NumericArray | DtypeArray | unknown[];
 export function dtypeOf(value: unknown): Dtype {
   if (value instanceof DtypeArray) return parseDtype(value.dtype);
   if (Array.isArray(value)) return OBJECT;
-  const type = DTYPE_OF_CLASS.get(classOf.call(value));
-  if (type !== undefined) return parseDtype(type);
+  const dtype = CLASS_DTYPES.get(classOf.call(value));
+  if (dtype !== undefined) return dtype;
   throw new PartdError(
     "ERR_PARTD_CODEC",
     "it takes a typed array, ndarray(dtype, data), or a list of objects.",
@@ -134,6 +134,7 @@ export class WholeItems {
 }
 
 const OBJECT = parseDtype("O");
+const CLASS_DTYPES = new Map([...DTYPE_OF_CLASS].map(([name, type]) => [name, parseDtype(type)]));
 const encoder = new MsgPackEncoder();
 const strictEncoder = new MsgPackEncoder({ keys: "text" });
 const decoder = new MsgPackDecoder();
