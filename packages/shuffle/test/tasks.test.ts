@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import {
   Dict,
+  Encode,
   isTuple,
   type OperationOptions,
   PartdError,
@@ -20,7 +21,7 @@ import { FileStore } from "@partd/file";
 import { LogStore } from "@partd/log";
 import { readCsv, readNdjson } from "@partd/records";
 import { Client, Server } from "@partd/server";
-import { range, Shuffle } from "@partd/shuffle";
+import { countBy, type Progress, range, Shuffle } from "@partd/shuffle";
 import { ChunkWriter, readChunks } from "../src/tasks/chunk.js";
 import { StreamCounter } from "./workload.js";
 
@@ -234,6 +235,13 @@ describe("Shuffle", () => {
       expect(() => new Shuffle(store, { by: "key" })).toThrow("takes a store first");
     }
     expect(() => new Shuffle(new Dict(), { by: "key", name: 5 as never })).toThrow("name must be");
+    const codec = { name: "any", encode: () => new Uint8Array(), decode: () => [], join: () => [] };
+    const values = new Encode<unknown[]>(new Dict(), codec) as never;
+    expect(() => new Shuffle(values, { by: "key" })).toThrow("give it the store without the codec");
+    const result = countBy([{ key: 1 }], { by: "key", store: values });
+    return expect(result.toArray()).rejects.toThrow(
+      "store must be a store of bytes without a codec",
+    );
   });
 
   test("a commit waits for a write, which an abort ends", async () => {
@@ -509,6 +517,22 @@ describe("Shuffle", () => {
       const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
       for (const task of order) await shuffle.writer({ task }).commit();
       expect(await shuffle.tasks()).toEqual(tasks.map(String));
+    }
+  });
+
+  test("partition() checks its options and reports progress, as groups() does", async () => {
+    const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: 1 });
+    await writer.write([{ id: 1 }, { id: 2 }]);
+    await writer.commit();
+    await shuffle.seal();
+    for (const read of ["partition", "groups"] as const) {
+      const told: Progress[] = [];
+      const options = { onProgress: (progress: Progress) => told.push(progress) };
+      for await (const _ of shuffle[read](0, options) as AsyncIterable<unknown>);
+      expect(told.at(-1)).toMatchObject({ phase: "done", records: 2, bytes: 18 });
+      const wrong = shuffle[read](0, { memory: "1 GB" as never });
+      await expect(wrong.toArray()).rejects.toMatchObject({ code: "ERR_PARTD_VALUE" });
     }
   });
 

@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import { PartdError, type Store, tuple } from "@partd/core";
-import { checkIntegerOption, type OptionNames } from "@partd/core/author";
+import { checkIntegerOption, type LowerStore, type OptionNames } from "@partd/core/author";
 import type { Block } from "../spill/block.js";
 import type { Tape, TapeSpace } from "../spill/tape.js";
 import { TemporaryFile } from "../spill/temporary-file.js";
@@ -105,8 +105,8 @@ function checkRunOptions({ dir, store, signal, onProgress }: RunOptions): void {
   check(
     "store",
     store,
-    typeof store?.append === "function",
-    "a store, such as new FileStore(path)",
+    typeof store?.append === "function" && (store as LowerStore).holdsValues !== true,
+    "a store of bytes without a codec, such as new FileStore(path)",
   );
   checkSignal(signal);
   check("onProgress", onProgress, typeof onProgress === "function", "a function");

@@ -16,10 +16,15 @@ export function encodeStructured(value: unknown): string | Uint8Array {
   } catch (cause) {
     throw new PartdError(
       "ERR_PARTD_CODEC",
-      `A record cannot be stored: ${cause instanceof Error ? cause.message : cause}. Records hold data that structuredClone() can copy.`,
+      `A record cannot be stored: ${reasonOf(cause)}. Records hold data that structuredClone() can copy.`,
       { cause },
     );
   }
+}
+
+/** V8's own messages end with a full stop, or two of them. */
+function reasonOf(cause: unknown): string {
+  return String(cause instanceof Error ? cause.message : cause).replace(/\.+$/, "");
 }
 
 export function decodeStructured(bytes: Uint8Array, start: number, end: number): unknown {

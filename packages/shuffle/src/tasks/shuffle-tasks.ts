@@ -6,7 +6,12 @@ import {
   type Store,
   tuple,
 } from "@partd/core";
-import { checkOptionNames, type OptionNames, unlessAborted } from "@partd/core/author";
+import {
+  checkByteStore,
+  checkOptionNames,
+  type OptionNames,
+  unlessAborted,
+} from "@partd/core/author";
 import { chainGroups } from "../group/chain-groups.js";
 import type { Group } from "../group/group.js";
 import { partitionByHash } from "../group/group-by.js";
@@ -90,13 +95,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
 
   constructor(store: Store, options: ShuffleTasksOptions<R, B>) {
     checkOptionNames("Shuffle", options, OPTIONS);
-    if (typeof store?.append !== "function" || typeof store.stream !== "function") {
-      const given = typeof store === "object" ? "an object that is none" : String(store);
-      throw new PartdError(
-        "ERR_PARTD_VALUE",
-        `A Shuffle takes a store first, as in new Shuffle(new FileStore("shuffle"), { by: "user" }), not ${given}.`,
-      );
-    }
+    const advice = "a Shuffle encodes records itself, so give it the store without the codec";
+    checkByteStore("new Shuffle", store, advice);
     this.#store = store;
     this.#name = options.name ?? "shuffle";
     if (typeof this.#name !== "string" || !this.#name.isWellFormed()) {
@@ -155,7 +155,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
     checkOptionNames("partition", options, RUN_OPTIONS);
     const input = this.#input(index);
     return new RecordOutput(
-      (visit, signal) => walkInput(input, signal, visit),
+      (visit, signal) => walkInput(input, { ...options, signal }, visit),
       input,
       options.signal,
     );
@@ -275,12 +275,20 @@ function checkName(option: string, given: unknown): void {
 
 async function* walkInput(
   input: Input<unknown>,
-  signal: AbortSignal | undefined,
+  options: RunOptions,
   visit: Visit,
 ): AsyncGenerator<void> {
-  for await (const { count, bytes, ends } of input.batches({ signal })) {
-    for (let i = 0; i < count; i++) visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
-    yield;
+  const run = new Run("shuffle", options);
+  try {
+    for await (const batch of input.batches(run.reading)) {
+      const { count, bytes, ends } = batch;
+      for (let i = 0; i < count; i++) visit(bytes, i === 0 ? 0 : ends[i - 1]!, ends[i]!);
+      run.progress.read(batch, undefined);
+      yield;
+    }
+    run.progress.done();
+  } finally {
+    await run.close();
   }
 }
 
