@@ -71,8 +71,11 @@ class Gathered {
   }
 
   get batch(): Batch {
-    this.#keys.length = this.#size;
-    this.#values.length = this.#size;
+    // To set a length takes 0.1 µs, also one that is right: 2 % of an append of one key to a LogStore.
+    if (this.#keys.length !== this.#size) {
+      this.#keys.length = this.#size;
+      this.#values.length = this.#size;
+    }
     return { keys: this.#keys, values: this.#values, byteLength: this.#byteLength };
   }
 }
