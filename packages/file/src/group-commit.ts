@@ -24,6 +24,7 @@ export class GroupCommit {
   readonly #pace: Pace;
   /** Each opened file as it was before. */
   readonly #touched: Touched[] = [];
+  #isDue = false;
 
   constructor(set: DataSet, appends: readonly GroupedAppend[], lease: Lease, pace: Pace) {
     this.#set = set;
@@ -142,7 +143,7 @@ export class GroupCommit {
   #openHere({ keys }: Writes, from: number, opened: OpenFile[], most: number): void {
     const { disk, files } = this.#set;
     const laps = disk.laps();
-    while (opened.length < most && !this.#pace.due) {
+    while (opened.length < most && !this.#mustRest()) {
       const file = files.takeHereToWrite(keys[from + opened.length] as string, laps);
       if (!file) return;
       this.#touch(file, opened);
@@ -152,7 +153,7 @@ export class GroupCommit {
   async #openRest(writes: Writes, from: number, opened: OpenFile[], most: number): Promise<void> {
     const { files } = this.#set;
     while (opened.length < most) {
-      if (this.#pace.isOver) await this.#rest();
+      if (this.#isDue) await this.#rest();
       const key = writes.keys[from + opened.length] as string;
       let file: OpenFile;
       try {
@@ -192,7 +193,7 @@ export class GroupCommit {
     const most = opened.length === 1 ? LONG_ALONE : LONG;
     const laps = disk.laps();
     let next = first;
-    for (; next < opened.length && !fsync && !this.#pace.due; next++) {
+    for (; next < opened.length && !this.#mustRest() && !fsync; next++) {
       const file = opened[next] as OpenFile;
       const value = values[from + next] as Uint8Array | Uint8Array[];
       if (Array.isArray(value) || !disk.takesHere(value.length, most)) break;
@@ -215,7 +216,7 @@ export class GroupCommit {
     const pool = new PoolQueue(WIDTH);
     try {
       for (let i = first; i < opened.length; i = this.#writeHere(writes, from, opened, i + 1)) {
-        if (this.#pace.isOver) await this.#rest();
+        if (this.#isDue) await this.#rest();
         const value = writes.values[from + i] as Uint8Array | Uint8Array[];
         pool.add(this.#writeFile(opened[i] as OpenFile, Array.isArray(value) ? value : [value]));
         await pool.room();
@@ -242,8 +243,15 @@ export class GroupCommit {
     file.length = position;
   }
 
+  /** Whether to rest before the next file. Remains true until that is done. */
+  #mustRest(): boolean {
+    this.#isDue ||= this.#pace.due;
+    return this.#isDue;
+  }
+
   async #rest(): Promise<void> {
     await this.#pace.rest();
+    this.#isDue = false;
     this.#checkOn();
   }
 
