@@ -168,15 +168,15 @@ async function replace(dataSet: DataSet, old: readonly Segment[], copier: Copier
   const freshIds = fresh.map(({ id, position }) => `${id}:${position}`).join(",") || "-";
   const oldIds = old.map(({ id }) => id).join(",") || "-";
   try {
-    const entry = ["compacted", String(floor), freshIds, oldIds] as const;
-    // The entry must not be added twice: if only the fsync failed, it has been applied.
+    const line = ["compacted", String(floor), freshIds, oldIds] as const;
+    // The line must not be added twice: if only the fsync failed, it has been applied.
     const mayRepeat = () => {
       dataSet.sync();
       return !isGone(dataSet, old);
     };
-    await dataSet.reserve.spend(async () => dataSet.announce([entry], true), mayRepeat);
+    await dataSet.reserve.spend(async () => dataSet.announce([line], true), mayRepeat);
   } catch (error) {
-    // If only the fsync failed, every process has applied the entry, but a power failure may lose it.
+    // If only the fsync failed, every process has applied the line, but a power failure may lose it.
     // So both sets of files are kept.
     copier.keep();
     dataSet.sync();

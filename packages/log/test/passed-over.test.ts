@@ -6,7 +6,7 @@ import { uniqueToken } from "@partd/disk";
 import { compact } from "../src/compact.js";
 import { DataSet } from "../src/data-set/data-set.js";
 import { Segment } from "../src/data-set/segment.js";
-import type { ManifestEntry } from "../src/format/manifest-entry.js";
+import type { ManifestLine } from "../src/format/manifest-line.js";
 import { LogStore } from "../src/log-store.js";
 import { Writer } from "../src/writer.js";
 import { bytes, directories, filesOf, text } from "./directories.js";
@@ -177,7 +177,7 @@ test("a segment whose writer was passed over before it told of it is never liste
  * Stops `stalled` once it has added a line of that kind and knows that it is in the manifest. It is
  * passed over and another replaces the manifest, whose disk is so full that it can add no line.
  */
-function stopAfterLine(stalled: DataSet, other: DataSet, kind: ManifestEntry[0]) {
+function stopAfterLine(stalled: DataSet, other: DataSet, kind: ManifestLine[0]) {
   const { manifest, sync } = stalled;
   const { add } = manifest;
   const { now } = Date;
@@ -190,9 +190,9 @@ function stopAfterLine(stalled: DataSet, other: DataSet, kind: ManifestEntry[0])
       other.manifest.replace(other.list.essence(other.inventory.unlisted()), () => {});
     } catch {}
   };
-  manifest.add = (entries, durable) => {
-    add.call(manifest, entries, durable);
-    if (entries[0]?.[0] !== kind) return;
+  manifest.add = (lines, durable) => {
+    add.call(manifest, lines, durable);
+    if (lines[0]?.[0] !== kind) return;
     passOver(stalled.directory, "lock");
     Date.now = () => now() + 3_600_000;
     stalled.sync = () => {

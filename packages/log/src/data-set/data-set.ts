@@ -12,7 +12,7 @@ import {
   syncDirectory,
   systemError,
 } from "@partd/disk";
-import type { ManifestEntry } from "../format/manifest-entry.js";
+import type { ManifestLine } from "../format/manifest-line.js";
 import { closeIdle } from "../open-files.js";
 import { findSegments, Inventory } from "./inventory.js";
 import { Manifest } from "./manifest.js";
@@ -43,7 +43,7 @@ export class DataSet {
   readonly #compactions = new Gate();
   readonly manifest: Manifest;
   readonly reserve: Reserve;
-  /** The segments by the entries of the manifest that were read so far. */
+  /** The segments by the lines of the manifest that were read so far. */
   readonly list: SegmentList;
   /** The files of the directory, compared with the list. */
   readonly inventory: Inventory;
@@ -172,25 +172,25 @@ export class DataSet {
   }
 
   /**
-   * Adds entries to the manifest, and applies them and all before.
+   * Adds lines to the manifest, and applies them and all before.
    *
    * @param lease the lease under which they are added. Default: that of {@link alone}.
-   * @throws `ERR_PARTD_LOCK` if the lease was lost. It is then unknown whether the entries count: the
+   * @throws `ERR_PARTD_LOCK` if the lease was lost. It is then unknown whether the lines count: the
    *   next holder may have read them in time, or have replaced the manifest without them.
    */
-  announce(entries: readonly ManifestEntry[], durable: boolean, lease = this.#alone): void {
+  announce(lines: readonly ManifestLine[], durable: boolean, lease = this.#alone): void {
     lease?.verify();
-    this.manifest.add(entries, durable);
+    this.manifest.add(lines, durable);
     lease?.confirm();
     const inVain = this.manifest.isReplaced; // Only possible without a lease.
     this.sync();
-    if (inVain) this.announce(entries, durable, lease);
+    if (inVain) this.announce(lines, durable, lease);
   }
 
   /** Removes all segments, also those that a crashed process has left, under the exclusive lock. */
   async drop(durable: boolean): Promise<void> {
-    const entry = ["drop", String(this.list.clock())] as const;
-    await this.reserve.spend(async () => this.announce([entry], durable));
+    const line = ["drop", String(this.list.clock())] as const;
+    await this.reserve.spend(async () => this.announce([line], durable));
     const left = "all keys are gone, and what is left of the files only takes space";
     this.inventory.remove(() => this.verifyAlone(), left);
     this.condense();
@@ -235,8 +235,8 @@ export class DataSet {
    * @returns the segments that are missing.
    */
   relist(): readonly Segment[] {
-    const { entries, missing } = this.inventory.relisting();
-    if (entries.length > 0) this.announce(entries, true);
+    const { lines, missing } = this.inventory.relisting();
+    if (lines.length > 0) this.announce(lines, true);
     return missing;
   }
 
@@ -265,8 +265,8 @@ export class DataSet {
     try {
       const { size } = fstatSync(segment.fd);
       if (size - end < WORTH_GIVING_BACK) return;
-      const entry = ["finished", id, String(end), String(size)] as const;
-      await this.reserve.spend(async () => this.announce([entry], false));
+      const line = ["finished", id, String(end), String(size)] as const;
+      await this.reserve.spend(async () => this.announce([line], false));
       const signal = AbortSignal.timeout(GIVE_BACK_MS);
       await this.lock.hold("exclusive", { signal }, async (lease) => {
         lease.verify();
@@ -311,7 +311,7 @@ export class DataSet {
     await this.refresh();
     const ends = [...this.list.growing]
       .filter((segment) => !segment.isOwn)
-      .map((segment): ManifestEntry => {
+      .map((segment): ManifestLine => {
         const { id, position, size } = segment;
         return ["finished", id, String(position), String(Math.max(position, size))];
       });

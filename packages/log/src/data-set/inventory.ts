@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { PartdError } from "@partd/core";
 import { systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
-import type { ManifestEntry } from "../format/manifest-entry.js";
+import type { ManifestLine } from "../format/manifest-line.js";
 import { firstBytes } from "../open-files.js";
 import { isBlank, type Manifest } from "./manifest.js";
 import { mayRun, type Segment } from "./segment.js";
@@ -108,25 +108,25 @@ export class Inventory {
   }
 
   /**
-   * For a salvage: the entries that list segments again that the manifest has lost, and remove missing
+   * For a salvage: the lines that list segments again that the manifest has lost, and remove missing
    * ones from the list.
    */
   relisting(): {
-    readonly entries: readonly ManifestEntry[];
+    readonly lines: readonly ManifestLine[];
     readonly missing: readonly Segment[];
   } {
     const missing = this.#list.segments.filter(({ path }) => !existsSync(path));
     const lost = this.#neverNamed().filter((path) => !isBaseFile(path) || this.#mayHaveLostBase);
-    if (missing.length === 0 && lost.length === 0) return { entries: [], missing };
+    if (missing.length === 0 && lost.length === 0) return { lines: [], missing };
     const base = lost.filter(isBaseFile);
     const ids = base.map((path) => `${idOf(path)}:${statSync(path).size}`).join(",") || "-";
     const gone = missing.map(({ id }) => id).join(",") || "-";
     const others = lost.filter((path) => !base.includes(path));
-    const entries: ManifestEntry[] = [
+    const lines: ManifestLine[] = [
       ["compacted", String(this.#list.floorWithout(missing)), ids, gone],
-      ...others.map((path): ManifestEntry => ["segment", idOf(path), LOST_WRITER]),
+      ...others.map((path): ManifestLine => ["segment", idOf(path), LOST_WRITER]),
     ];
-    return { entries, missing };
+    return { lines, missing };
   }
 
   /**
@@ -146,7 +146,7 @@ export class Inventory {
 }
 
 /**
- * Makes entries for segments that exist without a manifest.
+ * Makes lines for segments that exist without a manifest.
  *
  * @throws `ERR_PARTD_CORRUPT` if there are any, unless `salvage`.
  */
@@ -154,7 +154,7 @@ export function findSegments(
   directory: string,
   manifest: string,
   salvage: boolean,
-): ManifestEntry[] {
+): ManifestLine[] {
   const found = readdirSync(directory).flatMap((name) => {
     const [, id] = /^([0-9a-f]{16})\.seg$/.exec(name) ?? [];
     const path = join(directory, name);
@@ -177,7 +177,7 @@ export function findSegments(
   const ids = base.map(({ id, size }) => `${id}:${size}`).join(",") || "-";
   return [
     ["compacted", String(floor), ids, "-"],
-    ...others.map(({ id }): ManifestEntry => ["segment", id, LOST_WRITER]),
+    ...others.map(({ id }): ManifestLine => ["segment", id, LOST_WRITER]),
     ["seal"],
   ];
 }

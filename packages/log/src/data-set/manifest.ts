@@ -27,10 +27,10 @@ import {
   formatLine,
   HEADING_LENGTH,
   isCutShort,
-  type ManifestEntry,
+  type ManifestLine,
   manifestText,
   parseLine,
-} from "../format/manifest-entry.js";
+} from "../format/manifest-line.js";
 import { firstBytes } from "../open-files.js";
 import { mayRun } from "./segment.js";
 
@@ -55,18 +55,18 @@ export class Manifest {
   #size = 0;
 
   /**
-   * Opens the manifest, and creates it with `entries` if there is none.
+   * Opens the manifest, and creates it with `lines` if there is none.
    *
    * @param salvage whether to read a manifest with a damaged heading.
    */
   constructor(
     path: string,
-    entries: () => readonly ManifestEntry[] = () => [],
+    lines: () => readonly ManifestLine[] = () => [],
     { salvage = false } = {},
   ) {
     this.path = path;
     this.#salvage = salvage;
-    makeManifest(path, entries);
+    makeManifest(path, lines);
     [this.#fd, this.#start] = openManifest(path, salvage);
     this.#read = this.#start;
   }
@@ -105,8 +105,8 @@ export class Manifest {
     return fstatSync(this.#fd).nlink === 0;
   }
 
-  /** Reads the entries of the file that has replaced it. */
-  reopen(): ManifestEntry[] {
+  /** Reads the lines of the file that has replaced it. */
+  reopen(): ManifestLine[] {
     try {
       this.#use(...openManifest(this.path, this.#salvage));
       return this.#unread();
@@ -116,54 +116,54 @@ export class Manifest {
   }
 
   /**
-   * The entries that were added since the last call. Of very many it returns some, so that the call is
+   * The lines that were added since the last call. Of very many it returns some, so that the call is
    * short; {@link hasNews} then stays true.
    *
    * @throws `ERR_PARTD_CORRUPT` if the file is longer than any that a LogStore writes.
    */
-  news(): ManifestEntry[] {
+  news(): ManifestLine[] {
     const { size } = fstatSync(this.#fd);
     if (size > LONGEST) throw tooLong(this.path, size);
     for (let length = SLICE; ; length *= 2) {
       const bytes = Buffer.alloc(Math.min(length, Math.max(0, size - this.#read)));
       const count = readAllSync(this.#fd, bytes, this.#read);
       const isLast = this.#read + bytes.length >= size;
-      const { entries, end } = this.#parse(bytes.subarray(0, count), isLast);
+      const { lines, end } = this.#parse(bytes.subarray(0, count), isLast);
       if (end === 0 && !isLast) continue; // A line that is longer than the slice.
       this.#read += end;
       this.#size = isLast ? size : this.#read;
       if (isLast) this.#endsCutShort = isCutShort(bytes.toString("latin1", end, count));
-      return entries;
+      return lines;
     }
   }
 
-  #unread(): ManifestEntry[] {
-    const entries: ManifestEntry[] = [];
+  #unread(): ManifestLine[] {
+    const lines: ManifestLine[] = [];
     do {
-      for (const entry of this.news()) entries.push(entry);
+      for (const line of this.news()) lines.push(line);
     } while (this.hasUnread);
-    return entries;
+    return lines;
   }
 
-  /** The entries of whole lines, and where the last line ends. */
-  #parse(bytes: Buffer, isLast: boolean): { entries: ManifestEntry[]; end: number } {
+  /** The whole lines, parsed, and where the last of them ends. */
+  #parse(bytes: Buffer, isLast: boolean): { lines: ManifestLine[]; end: number } {
     // Every line is written with a line feed before it, which ends a line that was cut short. A line
     // that lacks only its last byte would match its checksum, but must not become valid with the next
     // line. So the byte behind a line has to be known.
-    const entries: ManifestEntry[] = [];
+    const lines: ManifestLine[] = [];
     const known = isLast ? bytes.length : bytes.length - 1;
     let start = 0;
     for (;;) {
       while (bytes[start] === 10 && start < known) start++;
       const end = bytes.indexOf(10, start);
-      if (end < 0 || end >= known) return { entries, end: start };
-      const line = bytes.toString("latin1", start, end);
+      if (end < 0 || end >= known) return { lines, end: start };
+      const text = bytes.toString("latin1", start, end);
       const isWhole = end + 1 === bytes.length || bytes[end + 1] === 10;
-      const entry = isWhole ? parseLine(line, this.path, this.#read + start) : undefined;
-      if (entry) entries.push(entry);
+      const line = isWhole ? parseLine(text, this.path, this.#read + start) : undefined;
+      if (line) lines.push(line);
       else if (this.#damaged.length < MOST_DAMAGED) {
         this.#damaged.push(this.#read + start);
-        if (!isWhole && isCutShort(line)) this.#cutShort.push(this.#read + start);
+        if (!isWhole && isCutShort(text)) this.#cutShort.push(this.#read + start);
       }
       start = end + 1;
     }
@@ -175,15 +175,15 @@ export class Manifest {
    * @throws `ERR_PARTD_IO` for a segment if there are too many: the rest of the room is for the lines
    *   that make the manifest shorter again.
    */
-  add(entries: readonly ManifestEntry[], durable: boolean): void {
-    if (this.#size > FULL && entries.some(([kind]) => kind === "segment")) {
+  add(lines: readonly ManifestLine[], durable: boolean): void {
+    if (this.#size > FULL && lines.some(([kind]) => kind === "segment")) {
       throw new PartdError(
         "ERR_PARTD_IO",
         `${this.path} lists so many segments that no more can be added, and nothing was done; compact() the data set.`,
         { path: this.path },
       );
     }
-    const text = Buffer.from(entries.map(formatLine).join(""), "latin1");
+    const text = Buffer.from(lines.map(formatLine).join(""), "latin1");
     try {
       this.#refuseOtherNames();
       let written = writeSync(this.#fd, text, 0, text.length);
@@ -212,16 +212,16 @@ export class Manifest {
   }
 
   /**
-   * Replaces the file by one with these entries, if that is much shorter. Call it under the exclusive
+   * Replaces the file by one with these lines, if that is much shorter. Call it under the exclusive
    * lock.
    *
    * @param verify throws if the lock was lost.
    */
-  condense(entries: readonly ManifestEntry[], verify: () => void): void {
-    const text = manifestText(entries);
+  condense(lines: readonly ManifestLine[], verify: () => void): void {
+    const text = manifestText(lines);
     const isLong = this.#size > LONG && this.#size > 2 * text.length;
     const isDamaged = this.damaged.length > 0 || this.#start !== HEADING_LENGTH;
-    if (isLong || isDamaged) this.replace(entries, verify);
+    if (isLong || isDamaged) this.replace(lines, verify);
   }
 
   /**
@@ -229,8 +229,8 @@ export class Manifest {
    * moment, namely one that says where a segment ends. It saves time, so it is added to the new file,
    * too.
    */
-  replace(entries: readonly ManifestEntry[], verify: () => void): void {
-    const text = manifestText(entries);
+  replace(lines: readonly ManifestLine[], verify: () => void): void {
+    const text = manifestText(lines);
     const folder = dirname(this.path);
     removeDrafts(this.path, mayRun);
     const draft = writeDraft(this.path, text);
@@ -275,15 +275,15 @@ export class Manifest {
 
 /**
  * Creates the file with its first lines in it; of several processes, the first wins. A blank file is
- * replaced, unless `entries` throws: no LogStore leaves one.
+ * replaced, unless `lines` throws: no LogStore leaves one.
  */
-function makeManifest(path: string, entries: () => readonly ManifestEntry[]): void {
+function makeManifest(path: string, lines: () => readonly ManifestLine[]): void {
   if (isBlank(path)) {
-    renameSync(writeDraft(path, manifestText(entries())), path);
+    renameSync(writeDraft(path, manifestText(lines())), path);
     return;
   }
   if (existsSync(path)) return;
-  const draft = writeDraft(path, manifestText(entries()));
+  const draft = writeDraft(path, manifestText(lines()));
   try {
     linkSync(draft, path);
   } catch (error) {
@@ -298,7 +298,7 @@ export function isBlank(path: string): boolean {
   return firstBytes(path, 64)?.every((byte) => byte === 0) ?? false;
 }
 
-/** Opens the file. @returns its descriptor, and where its entries begin. */
+/** Opens the file. @returns its descriptor, and where its lines begin. */
 function openManifest(path: string, salvage: boolean): [fd: number, start: number] {
   const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
   try {

@@ -1,9 +1,9 @@
 import { ifSystemError } from "@partd/disk";
-import type { ManifestEntry } from "../format/manifest-entry.js";
+import type { ManifestLine } from "../format/manifest-line.js";
 import type { Manifest } from "./manifest.js";
 import { Segment } from "./segment.js";
 
-/** The segments of a data set, according to the entries of its manifest that were read so far. */
+/** The segments of a data set, according to the lines of its manifest that were read so far. */
 export class SegmentList {
   readonly #directory: string;
   /** In the order in which they were added; base segments first. */
@@ -31,7 +31,7 @@ export class SegmentList {
     return this.#segments;
   }
 
-  /** Segments that no entry has called finished. */
+  /** Segments that no line has called finished. */
   get growing(): ReadonlySet<Segment> {
     return this.#growing;
   }
@@ -91,22 +91,22 @@ export class SegmentList {
     }
   }
 
-  /** Applies what was added to the manifest; of very many entries, some. */
+  /** Applies what was added to the manifest; of very many lines, some. */
   applyNews(manifest: Manifest): void {
     const { isReplaced } = manifest;
-    for (const entry of manifest.news()) {
+    for (const line of manifest.news()) {
       // Entries of a replaced file do not count, except where a process that passed us over ended our
       // segment.
-      const isOurs = entry[0] === "finished" && this.find(entry[1])?.isOwn;
-      if (!isReplaced || isOurs) this.apply(entry);
+      const isOurs = line[0] === "finished" && this.find(line[1])?.isOwn;
+      if (!isReplaced || isOurs) this.apply(line);
     }
     if (isReplaced && !manifest.hasUnread) this.reload(manifest.reopen());
   }
 
-  apply(entry: ManifestEntry, known?: ReadonlyMap<string, Segment>): void {
-    switch (entry[0]) {
+  apply(line: ManifestLine, known?: ReadonlyMap<string, Segment>): void {
+    switch (line[0]) {
       case "segment": {
-        const [, id, writer] = entry;
+        const [, id, writer] = line;
         this.#named.add(id);
         if (this.find(id)) return;
         const segment = known?.get(id) ?? new Segment(this.#directory, id, writer);
@@ -116,7 +116,7 @@ export class SegmentList {
         return;
       }
       case "finished": {
-        const [, id, end, size] = entry;
+        const [, id, end, size] = line;
         const segment = this.find(id);
         if (!segment || !this.#growing.delete(segment)) return;
         segment.finished = { end: Number(end), size: Number(size) };
@@ -129,7 +129,7 @@ export class SegmentList {
         this.#unsealed = [];
         return;
       case "compacted": {
-        const [, floor, newIds, oldIds] = entry;
+        const [, floor, newIds, oldIds] = line;
         const base = idsOf(newIds).map((item) => {
           const [id = "", end] = item.split(":");
           const there = known?.get(id);
@@ -146,13 +146,13 @@ export class SegmentList {
         return;
       }
       case "drop":
-        this.#replace([], Number(entry[1]));
+        this.#replace([], Number(line[1]));
         return;
     }
   }
 
   /** Starts over from a condensed manifest, which gives the present state without its history. */
-  reload(entries: readonly ManifestEntry[]): void {
+  reload(lines: readonly ManifestLine[]): void {
     const before = this.#segments;
     const known = new Map(before.map((segment) => [segment.id, segment]));
     this.#setSegments([]);
@@ -160,22 +160,22 @@ export class SegmentList {
     this.#growing.clear();
     this.#unsealed = [];
     this.#floor = this.#finishedBytes = 0;
-    for (const entry of entries) this.apply(entry, known);
+    for (const line of lines) this.apply(line, known);
     for (const segment of before) {
       if (this.#byId.get(segment.id) !== segment) segment.release();
     }
   }
 
   /**
-   * The shortest list of entries that is equivalent to the current manifest.
+   * The shortest list of lines that is equivalent to the current manifest.
    *
    * @param unlisted names of files that exist but are not on the list. They must stay named, so that
    *   files that are yet to be removed do not pass for lost ones.
    */
-  essence(unlisted: readonly string[]): ManifestEntry[] {
-    const entriesOf = (segment: Segment): ManifestEntry[] => {
+  essence(unlisted: readonly string[]): ManifestLine[] {
+    const linesOf = (segment: Segment): ManifestLine[] => {
       const { id, finished, writer } = segment;
-      const listed: ManifestEntry = ["segment", id, writer];
+      const listed: ManifestLine = ["segment", id, writer];
       if (!finished || this.#growing.has(segment)) return [listed];
       return [listed, ["finished", id, String(finished.end), String(finished.size)]];
     };
@@ -188,9 +188,9 @@ export class SegmentList {
       .filter((id) => this.#named.has(id));
     return [
       ["compacted", String(this.#floor), baseIds || "-", gone.join(",") || "-"],
-      ...others.filter(({ sealed }) => sealed).flatMap(entriesOf),
+      ...others.filter(({ sealed }) => sealed).flatMap(linesOf),
       ["seal"],
-      ...others.filter(({ sealed }) => !sealed).flatMap(entriesOf),
+      ...others.filter(({ sealed }) => !sealed).flatMap(linesOf),
     ];
   }
 

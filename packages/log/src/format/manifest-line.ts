@@ -2,8 +2,8 @@ import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
 import { VERSION } from "./layout.js";
 
-/** The entries of the manifest, one a line. */
-export type ManifestEntry =
+/** A line of the manifest, as its words. */
+export type ManifestLine =
   /** A writer, named by its process's token, added a segment. */
   | readonly ["segment", id: string, writer: string]
   /** The segment's records fill its first `end` bytes, and its length counts as `size` bytes. */
@@ -19,12 +19,13 @@ export type ManifestEntry =
   | readonly ["drop", floor: string];
 
 /** A whole manifest. */
-export function manifestText(entries: readonly ManifestEntry[]): string {
-  return HEADING + entries.map(formatLine).join("");
+export function manifestText(lines: readonly ManifestLine[]): string {
+  return HEADING + lines.map(formatLine).join("");
 }
 
-export function formatLine(entry: ManifestEntry): string {
-  const text = entry.join(" ");
+/** A line as it is written: with its checksum, and a line feed before and behind it. */
+export function formatLine(line: ManifestLine): string {
+  const text = line.join(" ");
   return `\n${checksum(text)} ${text}\n`;
 }
 
@@ -34,10 +35,10 @@ export function formatLine(entry: ManifestEntry): string {
  * @throws `ERR_PARTD_CORRUPT` if it matches, but says what no LogStore writes: its words become the
  *   names of files that are removed.
  */
-export function parseLine(line: string, path: string, offset: number): ManifestEntry | undefined {
-  const text = line.slice(9);
-  if (line.slice(0, 9) !== `${checksum(text)} `) return undefined;
-  if (ENTRY.test(text)) return text.split(" ") as unknown as ManifestEntry;
+export function parseLine(written: string, path: string, offset: number): ManifestLine | undefined {
+  const text = written.slice(9);
+  if (written.slice(0, 9) !== `${checksum(text)} `) return undefined;
+  if (LINE.test(text)) return text.split(" ") as unknown as ManifestLine;
   throw new PartdError(
     "ERR_PARTD_CORRUPT",
     `${path} has a line at ${offset} that no LogStore writes: ${JSON.stringify(text.slice(0, 100))}. If you trust its origin, remove the line.`,
@@ -46,24 +47,24 @@ export function parseLine(line: string, path: string, offset: number): ManifestE
 }
 
 /** Whether a line without its line feed was cut off; false if another byte is in its place. */
-export function isCutShort(line: string): boolean {
-  const text = line.slice(9, -1);
-  return line.slice(0, 9) !== `${checksum(text)} `;
+export function isCutShort(written: string): boolean {
+  const text = written.slice(9, -1);
+  return written.slice(0, 9) !== `${checksum(text)} `;
 }
 
 /** Ids are 16 hexadecimal digits, numbers are below 2^53 and tokens are names without a folder. */
-const ENTRY = (() => {
+const LINE = (() => {
   const id = "[0-9a-f]{16}";
   const number = "(?:0|[1-9]\\d{0,14})";
   const list = (item: string) => `(?:-|${item}(?:,${item})*)`;
-  const entries = [
+  const lines = [
     `segment ${id} [\\w.-]{1,200}`,
     `finished ${id} ${number} ${number}`,
     "seal",
     `compacted ${number} ${list(`${id}:${number}`)} ${list(id)}`,
     `drop ${number}`,
   ];
-  return new RegExp(`^(?:${entries.join("|")})$`);
+  return new RegExp(`^(?:${lines.join("|")})$`);
 })();
 
 function checksum(text: string): string {
