@@ -122,7 +122,7 @@ async function* readRecords(
 class PieceReader {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #key: Key;
-  #piece = Buffer.alloc(0);
+  #piece: Buffer = NOTHING;
 
   constructor(pieces: AsyncIterable<Uint8Array>, key: Key) {
     this.#pieces = pieces[Symbol.asyncIterator]();
@@ -142,18 +142,19 @@ class PieceReader {
     await this.#pieces.return?.();
   }
 
+  /** Copies each piece as it comes, so that a long record is not in memory twice. */
   async #readAcrossPieces(length: number): Promise<Buffer> {
-    const parts: Buffer[] = [this.#piece];
-    let have = this.#piece.length;
-    while (have < length) {
+    const taken = Buffer.allocUnsafeSlow(length);
+    let filled = this.#piece.copy(taken);
+    this.#piece = NOTHING;
+    while (filled < length) {
       const { value, done } = await this.#pieces.next();
       if (done) throw damaged(this.#key);
-      parts.push(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
-      have += value.byteLength;
+      const piece = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+      const copied = piece.copy(taken, filled);
+      filled += copied;
+      this.#piece = piece.subarray(copied);
     }
-    this.#piece = Buffer.concat(parts, have);
-    const taken = this.#piece.subarray(0, length);
-    this.#piece = this.#piece.subarray(length);
     return taken;
   }
 }
