@@ -35,54 +35,58 @@ export function foldBatches<R>(
 ): AsyncGenerator<FoldBatch | ShareResult<FoldedShare>> {
   const keyer = new GroupKeyer(options.by, options);
   const values = new Values(aggregates, options);
-  return isRecords(source)
-    ? scannedBatches(run, source, keyer, values, options.threads)
-    : objectBatches(run, source, keyer, values);
+  if (!isRecords(source)) return objectBatches(run, source, keyer, values);
+  const { fields: keyFields } = keyer;
+  const { fields: valueFields } = values;
+  return keyFields && valueFields
+    ? scannedBatches(run, source, keyer, values, { keyFields, valueFields }, options.threads)
+    : parsedBatches(run, source, keyer, values);
 }
 
-/** Reads a reader's records, which are parsed only if a function gives the key or a value. */
+/** Yields what the scanner finds of a reader's records, without parsing them, in threads if they can be divided. */
 async function* scannedBatches<R>(
   run: Run,
   records: Records<R>,
   keyer: GroupKeyer<R>,
   values: Values<R>,
+  { keyFields, valueFields }: Pick<FieldPlan, "keyFields" | "valueFields">,
   threads: number | undefined,
 ): AsyncGenerator<FoldBatch | ShareResult<FoldedShare>> {
-  if (keyer.fields && values.fields) {
-    const { fields: keyFields, missing } = keyer;
-    const { names } = values;
-    const plan = { keyFields, valueFields: values.fields, names, missing };
-    const mostBytes = run.workspace.byteLength * TOTALS_SHARE;
-    // Totals can be merged while the table is empty, because no values have been spilled then.
-    const batchesOf = async function* (sources: Iterable<Records<R>>, isFirst: boolean) {
-      const batches = fieldBatches(
-        sources,
-        plan,
-        isFirst ? mostBytes : 0,
-        run.reading,
-        (scan, consumed) => {
-          keyer.watch?.scanned(scan, records);
-          values.watch?.scannedValues(scan, values.asked, records);
-          run.progress.read(scan, consumed);
-        },
-      );
-      for await (const batch of batches) {
-        yield "states" in batch ? new ShareResult(batch) : batch;
-      }
-    };
-    const watches = [keyer.watch, values.watch];
-    const program = threadProgram(() => new URL("./fold-worker.js", import.meta.url), threads);
-    const shares =
-      program &&
-      names &&
-      (await startShares<FoldedShare>(run, records, keyer.missing, watches, threads, program));
-    if (shares) {
-      yield* readByThreads(run, shares, plan, batchesOf);
-    } else yield* batchesOf([records], true);
-    keyer.end();
-    values.end();
-    return;
-  }
+  const { missing } = keyer;
+  const { names } = values;
+  const plan = { keyFields, valueFields, names, missing };
+  const mostBytes = run.workspace.byteLength * TOTALS_SHARE;
+  const onRead = (scan: Scan, consumed: number) => {
+    keyer.watch?.scanned(scan, records);
+    values.watch?.scannedValues(scan, values.asked, records);
+    run.progress.read(scan, consumed);
+  };
+  // Totals can be merged while the table is empty, because no values have been spilled then.
+  const batchesOf = async function* (sources: Iterable<Records<R>>, isFirst: boolean) {
+    const batches = fieldBatches(sources, plan, isFirst ? mostBytes : 0, run.reading, onRead);
+    for await (const batch of batches) {
+      yield "states" in batch ? new ShareResult(batch) : batch;
+    }
+  };
+  const watches = [keyer.watch, values.watch];
+  const program = threadProgram(() => new URL("./fold-worker.js", import.meta.url), threads);
+  const shares =
+    program &&
+    names &&
+    (await startShares<FoldedShare>(run, records, missing, watches, threads, program));
+  if (shares) yield* readByThreads(run, shares, plan, batchesOf);
+  else yield* batchesOf([records], true);
+  keyer.end();
+  values.end();
+}
+
+/** Yields the keys and values of a reader's records, each of which is parsed: a function gives the key or a value. */
+async function* parsedBatches<R>(
+  run: Run,
+  records: Records<R>,
+  keyer: GroupKeyer<R>,
+  values: Values<R>,
+): AsyncGenerator<FoldBatch> {
   const input = new RecordsInput(records, keyer);
   for await (const keyed of input.batches(run.reading)) {
     const { bytes, ends } = keyed;
