@@ -141,6 +141,12 @@ function topped() {
 }
 const tasks = new Shuffle<Event, "user">(store, { by: "user" });
 for await (const { key } of tasks.groups(0)) is<Same<typeof key, string>>();
+const timed = new Shuffle(store, { by: ({ ms }: Event) => ms });
+for await (const group of timed.groups(0)) {
+  const all = () => group.toArray();
+  is<Same<typeof group.key, number>>();
+  is<Same<Awaited<ReturnType<typeof all>>, Event[]>>();
+}
 
 // @ts-expect-error a direction is one of two
 sort(events, { by: { by: "ms", order: "up" } });

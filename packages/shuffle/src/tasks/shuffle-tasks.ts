@@ -32,8 +32,11 @@ import { TaskWriter, type WriterContext } from "./task-writer.js";
 
 /** Options of a `Shuffle`, the same in every process. */
 export interface ShuffleTasksOptions<R, B extends By<R>> {
-  /** The key of a record: a field's name, several names, or a function. */
-  readonly by: B;
+  /**
+   * The key of a record: a field's name, several names, or a function. The type of records is inferred from
+   * the parameter of a function.
+   */
+  readonly by: B & By<R>;
   /**
    * How many partitions, from 1 to 65,536; the same in every process. Default: 64, or as many as the
    * range has.
