@@ -31,7 +31,10 @@ export interface RunOptions {
    * run there. Default: `os.tmpdir()`.
    */
   readonly dir?: string | undefined;
-  /** A store for what does not fit in memory, instead of a temporary file. It is not closed. */
+  /**
+   * A store for what does not fit in memory, instead of a temporary file. It is not closed. A process that
+   * is killed leaves what it wrote there, under keys that begin with `partd-shuffle`.
+   */
   readonly store?: Store | undefined;
   /** Ends the run: the iteration rejects with the signal's reason, and what was spilled is removed. */
   readonly signal?: AbortSignal | undefined;
