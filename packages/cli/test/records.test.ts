@@ -903,6 +903,46 @@ describe("inputs and outputs", () => {
     }
   });
 
+  test("a column without a name goes by its number in every command", async () => {
+    write("unnamed.csv", "a,,b,\n1,x,2,\n3,y,4,\n");
+    const named = async (line: string) => out([...line.split(" "), "unnamed.csv"]);
+    expect(await named("count --by 2")).toBe("2,count\nx,1\ny,1\n");
+    expect(await named("group --by 2 --sum b")).toBe("2,sum_b\nx,2\ny,4\n");
+    expect(await named("distinct --by 4")).toBe("a,,b,\n1,x,2,\n");
+    expect(await named("sort --by 2:desc")).toBe("a,,b,\n3,y,4,\n1,x,2,\n");
+    expect(await named("sort --by a --to ndjson")).toBe(
+      '{"a":"1","2":"x","b":"2","4":""}\n{"a":"3","2":"y","b":"4","4":""}\n',
+    );
+    await named("split --by 2 --drop-key -o unnamed");
+    expect([ls("unnamed"), read("unnamed", "x.csv")]).toEqual([["x.csv", "y.csv"], "a,b,\n1,2,\n"]);
+    write("x.ndjson", '{"k":"x","z":0}\n');
+    expect(await out(["join", "unnamed.csv", "x.ndjson", "--on", "2=k"])).toBe(
+      '{"a":"1","2":"x","b":"2","4":"","z":0}\n',
+    );
+    expect(await out(["join", "unnamed.csv", "unnamed.csv", "--on", "2"])).toBe(
+      "a,2,b,4,a_right,b_right,4_right\n1,x,2,,1,2,\n3,y,4,,3,4,\n",
+    );
+    for (const [by, message] of [
+      ["c", "there is no field c in unnamed.csv; there are: a, 2, b, 4"],
+      ["a,", '--by has an empty FIELD in "a,"; a column of CSV without a name goes by its number'],
+    ] as const) {
+      const { code, err } = await run(["count", "unnamed.csv", "--by", by]);
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) });
+    }
+  });
+
+  test("columns keep their order where their names are numbers", async () => {
+    write("years.csv", "name,2021,2020\nx,1,2\n");
+    write("name.ndjson", '{"name":"x"}\n');
+    const line = '{"name":"x","2021":"1","2020":"2"}\n';
+    expect(await out(["distinct", "years.csv", "--to", "ndjson"])).toBe(line);
+    expect(await out(["join", "years.csv", "name.ndjson", "--on", "name"])).toBe(line);
+    const bare = ["join", "-", "years.csv", "--on", "1", "--no-header", "--from", "csv"];
+    expect(await out([...bare, "--to", "ndjson"], "x,y\n")).toBe(
+      '{"1":"x","2":"y","2_right":"1","3":"2"}\n',
+    );
+  });
+
   test("--no-header: fields have numbers, and nothing that is written has a header", async () => {
     const rows = 'ann,1\nbob,2\n"a,n",3\nann,4\n';
     write("bare.csv", rows);

@@ -2,6 +2,7 @@
 import { type ArrowBatch, batchesOf, type ReadArrowOptions } from "./arrow/read-arrow.js";
 import type { Source } from "./source/inputs.js";
 
+export { columnNames } from "./csv/csv-format.js";
 export { lineOf, type Member, membersOf, rawValue, withoutMembers } from "./json/json-members.js";
 export type { Column, ColumnType, TypedColumn } from "./table/column-type.js";
 export type { EncodeTable, TableRows } from "./table/table-rows.js";

@@ -50,6 +50,16 @@ test("quotes, newlines in them, CRLF, a byte order mark, blank lines, no last ne
   expect(await rowsOf('a,b\n5",6\n', { quote: false })).toEqual([{ a: '5"', b: "6" }]);
 });
 
+test("a column without a name has its number", async () => {
+  expect(await rowsOf('a,,b,""\n1,2,3,4\n')).toEqual([{ a: "1", 2: "2", b: "3", 4: "4" }]);
+  const records = readCsv(chunks(",k\n1,2\n"));
+  for await (const batch of records.batches()) {
+    expect(records.format.scanner(["1"]).scan(batch).key(0)).toBe("1");
+    expect(records.format.scanner([""]).scan(batch).missing(0)).toBe(true);
+  }
+  expect(records.format.header).toEqual(new TextEncoder().encode(",k\n"));
+});
+
 test.each([
   ["a,b\n1,2\n1,2,3\n", 3, 1, "has 3 fields where the header has 2"],
   ['a,b\n1,2\n1,x"y"\n', 3, 4, "has a quote inside a field without quotes"],

@@ -96,7 +96,7 @@ function parserOption(option: Option): ParserOption {
       throw new UsageError(`--${name} takes ${oneOf(choices)}, not ${JSON.stringify(text)}`);
     }
     try {
-      if (list) return [...((before as string[]) ?? []), ...splitList(text)];
+      if (list) return [...((before as string[]) ?? []), ...splitList(text, value)];
       return parse ? parse(text) : text;
     } catch (error) {
       if (error instanceof UsageError) throw new UsageError(`--${name} ${error.message}`);
@@ -119,9 +119,14 @@ function optionsOf(command: Command, parser: Parser): Options {
 }
 
 /** The parts between commas; `\,` is a comma within one. */
-function splitList(text: string): string[] {
+function splitList(text: string, value: string | undefined): string[] {
   const parts = text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ","));
-  if (parts.includes("")) throw new UsageError(`has an empty name in ${JSON.stringify(text)}`);
+  if (parts.includes("")) {
+    const hint = "; a column of CSV without a name goes by its number, such as 2";
+    throw new UsageError(
+      `has an empty ${value} in ${JSON.stringify(text)}${value === "FIELD" ? hint : ""}`,
+    );
+  }
   return parts;
 }
 

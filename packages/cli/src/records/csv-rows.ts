@@ -1,4 +1,4 @@
-import type { Column } from "@partd/records/author";
+import { type Column, columnNames } from "@partd/records/author";
 import { Failure } from "../command/failure.js";
 import { showCount } from "../command/quantity.js";
 import type { Format } from "./format.js";
@@ -176,10 +176,10 @@ export function rowOf(
   return `${row}${like.endsWith("\r\n") ? "\r\n" : "\n"}`;
 }
 
-/** The column names of a header, in which each character is a byte. */
+/** The names of a header's columns; each of its characters is a byte. */
 export function columnsOf(header: string, delimiter: string, quotes: boolean): string[] {
   const fields = rawFields(Buffer.from(header, "latin1").toString(), delimiter, quotes);
-  return fields.map((raw) => fieldText(raw, quotes));
+  return columnNames(fields.map((raw) => fieldText(raw, quotes)));
 }
 
 /** A name that several columns have. */

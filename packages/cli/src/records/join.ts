@@ -217,7 +217,9 @@ class LineMerge implements Merge {
 function lineMaker(source: RecordSource): (text: string) => Uint8Array {
   if (!areRows(source)) return (text) => Buffer.from(text, "latin1");
   requireNames(source, source.quotes);
-  return (text) => Buffer.from(`${JSON.stringify(source.values.object(text))}\n`);
+  // An object has names that are numbers before all others.
+  const names = [...source.names];
+  return (text) => Buffer.from(`${JSON.stringify(source.values.object(text), names)}\n`);
 }
 
 /** Columns of the left, then those of the right without its keys. */
@@ -225,6 +227,8 @@ class RowMerge implements Merge {
   readonly writtenAs: Format;
   readonly delimiter: string;
   readonly format: { readonly header: Uint8Array | undefined };
+  /** The columns of rows that get no header. */
+  readonly columns: readonly Column[] = [];
   readonly values = { object: (text: string) => this.#object(text) };
   readonly #names: readonly string[];
   readonly #rightDelimiter: string;
@@ -264,6 +268,7 @@ class RowMerge implements Merge {
     this.#names = names;
     const header = names.map((name) => rawField(name, delimiter, this.#quotes));
     const isBare = left.columns.length > 0;
+    if (isBare) this.columns = names.map((name) => ({ name, type: undefined }));
     this.format = {
       header: isBare ? undefined : Buffer.from(rowOf(header, delimiter, this.#quotes)),
     };

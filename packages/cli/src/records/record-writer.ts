@@ -52,6 +52,8 @@ export class RecordWriter implements AsyncDisposable {
   /** For CSV and TSV. */
   readonly #rows: CsvRows | undefined;
   #lines: JsonLines | undefined;
+  /** The columns of rows that are converted. */
+  #names: readonly string[] | undefined;
   /** Whether a record was added. */
   #isBegun = false;
   #pending: string[] = [];
@@ -130,8 +132,13 @@ export class RecordWriter implements AsyncDisposable {
       await this.#addObject(text);
     } else {
       if (!this.#isBegun) requireNames(this.#shape, this.#quotes);
-      const row = values.object(text) as object;
-      await this.#addValues(Object.keys(row), Object.values(row));
+      const row = values.object(text) as { readonly [name: string]: string };
+      // An object has names that are numbers before all others.
+      this.#names ??= this.#known.map(({ name }) => name);
+      await this.#addValues(
+        this.#names,
+        this.#names.map((name) => row[name]),
+      );
     }
     this.#isBegun = true;
     if (this.#length > PIECE) await this.#flush();
@@ -270,8 +277,9 @@ export function requireNames(
   if (delimiter === undefined || header === undefined) return;
   const name = twinOf(columnsOf(Buffer.from(header).toString("latin1"), delimiter, quotes));
   if (name === undefined) return;
-  const what = name === "" ? "have no name" : `are named ${name}`;
-  throw new UsageError(`two columns ${what}: give one another name, or write ${writtenAs}`);
+  throw new UsageError(
+    `two columns are named ${name}: give one another name, or write ${writtenAs}`,
+  );
 }
 
 /**

@@ -157,7 +157,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     if (matcher.isBlank) return end;
     const fault = matcher.fault;
     if (fault) throw RecordError.at(batch.position, batch.bytes, start, fault);
-    const columns = Array.from({ length: matcher.count }, (_, i) => matcher.text(i));
+    const columns = columnNames(Array.from({ length: matcher.count }, (_, i) => matcher.text(i)));
     // A file whose lines end in CR alone would be one long header.
     if (columns.some((name) => /\r(?!\n)/.test(name))) {
       const what = "is a header with a carriage return inside: lines end in LF or CRLF";
@@ -253,6 +253,11 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     });
     return `${texts.join(between)}\n`;
   }
+}
+
+/** The names of a header's columns. One without a name has its number: two such would be one field of an object. */
+export function columnNames(header: readonly string[]): string[] {
+  return header.map((name, i) => name || String(i + 1));
 }
 
 const encoder = new TextEncoder();

@@ -15,7 +15,7 @@ export type CsvRow = { [column: string]: string };
  * Reads rows of CSV (RFC 4180), in UTF-8, with LF or CRLF, with or without a byte order mark.
  * Quoted fields may contain newlines. Blank lines are skipped. A row is malformed if it has more or
  * fewer fields than the header, or a quote inside an unquoted field. Each of several files begins
- * with the header.
+ * with the header, in which a column without a name has its number: of `a,,b` the names are `a`, `2` and `b`.
  *
  * @throws `ERR_PARTD_CORRUPT`, a `RecordError`, at a malformed row, unless there is `onReject`.
  */
