@@ -1,6 +1,5 @@
 import {
   type Dict,
-  decodeKey,
   type EntriesOptions,
   isPartdError,
   type OperationOptions,
@@ -11,7 +10,6 @@ import {
   type AppendOptions,
   BaseStore,
   type Batch,
-  changedMeanwhile,
   checkIntact,
   type GetOptions,
   type LowerStore,
@@ -21,10 +19,9 @@ import {
   unlessAborted,
 } from "@partd/core/author";
 import type { Blocks } from "@partd/core/memory";
-import { ExclusiveWork } from "./exclusive-work.js";
+import { Changes } from "./changes.js";
 import { limitsFor } from "./limits.js";
 import { Reader } from "./reader.js";
-import { Removals } from "./removals.js";
 import { Spiller } from "./spiller.js";
 import { type BufferListeners, type BufferStats, SpillStats } from "./stats.js";
 
@@ -60,9 +57,8 @@ export class BufferStore extends BaseStore {
   readonly #slow: Store;
   readonly #blocks: Blocks;
   readonly #spiller: Spiller;
-  readonly #exclusive: ExclusiveWork;
   readonly #reader: Reader;
-  readonly #removals: Removals;
+  readonly #changes: Changes;
   readonly #stats: SpillStats;
   readonly #pace = new Pace();
   readonly #availableMemory: number;
@@ -85,9 +81,8 @@ export class BufferStore extends BaseStore {
     this.#fast = fast;
     this.#slow = slow;
     this.#spiller = new Spiller(this.#blocks, slow, limits, this.#stats);
-    this.#exclusive = new ExclusiveWork(this.#spiller);
-    this.#reader = new Reader(this.#blocks, slow, this.#spiller, this.#exclusive, this.#pace);
-    this.#removals = new Removals(this.#blocks, this.#spiller, this.#exclusive, this.#pace);
+    this.#changes = new Changes(this.#blocks, this.#spiller, this.#pace);
+    this.#reader = new Reader(this.#blocks, slow, this.#spiller, this.#changes, this.#pace);
     this.#availableMemory = limits.availableMemory;
   }
 
@@ -124,8 +119,8 @@ export class BufferStore extends BaseStore {
   }
 
   protected async _append(batch: Batch, options: AppendOptions): Promise<void> {
-    if (!this.#exclusive.isSettled) {
-      await this.#exclusive.settled(options.signal);
+    if (!this.#changes.isSettled) {
+      await this.#changes.settled(options.signal);
       checkIntact(batch);
     }
     await this.#spiller.append(batch, options);
@@ -161,7 +156,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected _delete(keys: readonly string[], options: OperationOptions): Promise<void> {
-    return this.#removals.remove(keys, options);
+    return this.#changes.remove(keys, options);
   }
 
   protected override async _pop(
@@ -175,7 +170,7 @@ export class BufferStore extends BaseStore {
       return held !== undefined && this.#blocks.length(held) < whole.byteLength;
     };
     await this._whileRemoving(keys, () =>
-      this.#removals.remove(keys, options, keys.filter(isSplit)),
+      this.#changes.remove(keys, options, keys.filter(isSplit)),
     );
     return values;
   }
@@ -191,13 +186,8 @@ export class BufferStore extends BaseStore {
     { signal }: AppendOptions,
   ): Promise<void> {
     // A slow store with a codec would keep a frame for an empty value.
-    const { length: byteLength } = value;
-    if (byteLength === 0) return this._delete([key], { signal });
-    await this.#exclusive.change(signal, async () => {
-      await this.#spiller.bringDown(key);
-      if (value.length !== byteLength) throw changedMeanwhile(key);
-      await this.#spiller.flights.target.iset(decodeKey(key), value, { replace: true });
-    });
+    if (value.length === 0) return this._delete([key], { signal });
+    await this.#changes.replace(key, value, { signal });
   }
 
   protected override async _flush(options: OperationOptions): Promise<void> {
@@ -207,7 +197,7 @@ export class BufferStore extends BaseStore {
   }
 
   protected override _drop(options: OperationOptions): Promise<void> {
-    return this.#removals.removeAll(options);
+    return this.#changes.removeAll(options);
   }
 
   /** Runs `critical` under the slow store's lock. Meanwhile spills go to the locked store. */
@@ -215,7 +205,7 @@ export class BufferStore extends BaseStore {
     critical: () => Promise<T>,
     options: OperationOptions,
   ): Promise<T> {
-    return this.#exclusive.withLock(this.#slow, critical, options);
+    return this.#changes.withLock(this.#slow, critical, options);
   }
 
   #notWritten(cause: unknown): PartdError {
@@ -231,7 +221,7 @@ export class BufferStore extends BaseStore {
 
   /** Writes everything that is in memory now. */
   async #spill(signal?: AbortSignal): Promise<void> {
-    await this.#exclusive.settled(signal);
+    await this.#changes.settled(signal);
     await this.#spiller.flush(signal);
   }
 }

@@ -16,7 +16,7 @@ import {
   unlessAborted,
 } from "@partd/core/author";
 import type { Blocks, Loan } from "@partd/core/memory";
-import type { ExclusiveWork } from "./exclusive-work.js";
+import type { Changes } from "./changes.js";
 import type { Flights } from "./flights.js";
 import type { Spiller } from "./spiller.js";
 
@@ -28,16 +28,16 @@ export class Reader {
   readonly #slow: Store;
   readonly #spiller: Spiller;
   readonly #flights: Flights;
-  readonly #exclusive: ExclusiveWork;
+  readonly #changes: Changes;
   readonly #pace: Pace;
 
   /** @param pace the pace of all the buffer's work. */
-  constructor(blocks: Blocks, slow: Store, spiller: Spiller, exclusive: ExclusiveWork, pace: Pace) {
+  constructor(blocks: Blocks, slow: Store, spiller: Spiller, changes: Changes, pace: Pace) {
     this.#blocks = blocks;
     this.#slow = slow;
     this.#spiller = spiller;
     this.#flights = spiller.flights;
-    this.#exclusive = exclusive;
+    this.#changes = changes;
     this.#pace = pace;
   }
 
@@ -104,7 +104,7 @@ export class Reader {
   }
 
   async keys(options: OperationOptions): Promise<AsyncIterable<string>> {
-    await this.#exclusive.settled(options.signal);
+    await this.#changes.settled(options.signal);
     // A value that is spilled before it is yielded here is found below; one spilled later is skipped
     // there.
     const held = new Set<string>();
@@ -180,10 +180,10 @@ export class Reader {
       signal?.throwIfAborted();
       // The lock of this listing has been released: the locked store's error says so.
       if (isOther() && below !== this.#slow) return below.stream(decodeKey(key), { signal });
-      if (isOther() || this.#exclusive.isChanging) continue;
-      const before = this.#exclusive.changes;
+      if (isOther() || this.#changes.isUnderWay) continue;
+      const before = this.#changes.begun;
       const pieces = await this.stream(key, { signal });
-      if (this.#exclusive.changes === before && !isOther()) return pieces;
+      if (this.#changes.begun === before && !isOther()) return pieces;
       for await (const _ of pieces) break; // Releases what it holds of both stores.
     }
   }
@@ -193,7 +193,7 @@ export class Reader {
     work: () => Promise<T>,
     options: OperationOptions & { readonly waits?: boolean },
   ): Promise<T> {
-    if (!this.#exclusive.isSettled) await this.#exclusive.settled(options.signal);
+    if (!this.#changes.isSettled) await this.#changes.settled(options.signal);
     return this.#spiller.read(keys, work, options);
   }
 }
