@@ -1,5 +1,5 @@
 import { PyDate, PyDtype, type PyNdArray, PyObject, PyTuple } from "@partd/codec-pickle";
-import type { DataType, Table, Vector } from "apache-arrow";
+import type { Table, Vector } from "apache-arrow";
 import { fromColumn, HALF_PAIR, refuse, toColumn, type Values } from "./column.js";
 import type { Compression } from "./compression.js";
 import { Damage } from "./damage.js";
@@ -8,12 +8,14 @@ import {
   indexHeader,
   type Levels,
   levelsOf,
+  pickledCategories,
   pickledIndexOf,
   pickledLevel,
   pickledMultiIndex,
+  pickledRange,
   placesOf,
 } from "./frame-index.js";
-import { type Label, type Labels, labelOf, pythonLabel, textOf } from "./labels.js";
+import { type Label, type Labels, type LevelType, labelOf, pythonLabel, textOf } from "./labels.js";
 import {
   type Frequency,
   labelledObject,
@@ -23,7 +25,14 @@ import {
 } from "./object-labels.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { indexValues, itemOf, pyArray } from "./pickled-array.js";
-import { type Column, type Level, labelFrom, labelsOf, lengthOf, levelName } from "./table.js";
+import {
+  type Column,
+  type Level,
+  labelFrom,
+  lengthOf,
+  levelName,
+  labelsOf as tableLabels,
+} from "./table.js";
 
 /** A frame's column names, and their pandas labels if those are not plain strings. */
 export interface ColumnNames {
@@ -45,7 +54,13 @@ export async function decodeLabels(
 ): Promise<ColumnNames> {
   if (header instanceof PyTuple && header[2] instanceof PyDtype) {
     const { data } = await unpacked(bytes, header[2], undefined, compression);
-    if (Array.isArray(data)) return named(data, [itemOf(header[1], "name")], "|O");
+    if (Array.isArray(data)) {
+      const [name, labels] = [labelFrom(itemOf(header[1], "name")), labelsOf(data)];
+      const names = labels.map(textOf);
+      return name === null && data.every(isText)
+        ? { names }
+        : { names, labels: { names: [name], dtype: "|O", labels } };
+    }
   }
   const levels = header === null ? levelsOf(unpickler.load(bytes)) : undefined;
   if (levels !== undefined) return namedByLevels(levels);
@@ -54,38 +69,38 @@ export async function decodeLabels(
     const { name, start, step } = index;
     const length = lengthOf(index);
     if (length > most) throw new Damage("it claims more columns than its bytes can hold.");
-    const values = Array.from({ length }, (_, i) => BigInt(start + i * step));
-    return named(values, [pythonLabel(name)], "<i8");
+    const labels = Array.from({ length }, (_, i) => labelFrom(BigInt(start + i * step)));
+    return named({ names: [name], dtype: "<i8", labels, range: { start, step } });
   }
-  const names = index.map(([, , label]) => pythonLabel(label));
-  if (index.length === 1) {
-    const [[name, column]] = index as readonly [Level];
-    const { dtype, timezone, data } = fromColumn(column, name);
-    if (/[Mm]8/.test(dtype)) {
-      const bytes = (data as Uint8Array).slice();
-      const ticks = Array.from(new BigInt64Array(bytes.buffer));
-      const texts = Array.from(column, (tick) =>
-        dtype[1] === "M" ? dateText(tick) : String(tick),
-      );
-      return {
-        names: texts,
-        labels: { names: [labelFrom(names[0])], dtype, timezone, labels: ticks.map(String) },
-      };
-    }
-    const isWide = /^<[iu]8/.test(dtype);
-    const values = Array.from(column as Vector<DataType>, (value) =>
-      isWide ? BigInt(value as bigint) : value,
-    );
-    return named(values, names, /^(<[iu]8|<f8|\|b1)$/.test(dtype) ? dtype : "|O");
+  if (index.length !== 1) throw new Damage("an index is none.");
+  const [[name, column, label]] = index as readonly [Level];
+  const { dtype, timezone, data, categories, ordered } = fromColumn(column, name);
+  if (categories !== undefined) {
+    const type = categoricalType(categories, name, ordered);
+    const codes = Array.from(toColumn({ dtype, data }, name), Number);
+    const labels = codes.map((code) => type.categories?.[code] ?? null);
+    return named({ names: [label], labels, ...type });
   }
-  throw new Damage("an index is none.");
+  const labels = labelsOfColumn(column, name);
+  if (!/[Mm]8/.test(dtype)) return named({ names: [label], dtype, labels });
+  const ticks = Array.from(new BigInt64Array((data as Uint8Array).slice().buffer), String);
+  return {
+    names: labels.map((moment) => (moment === null ? "NaT" : textOf(moment))),
+    labels: { names: [label], dtype, timezone, labels: ticks },
+  };
+}
+
+function named(labels: Labels): ColumnNames {
+  return { names: labels.labels.map(textOf), labels };
 }
 
 /** Columns of several levels, each label a tuple. */
 function namedByLevels({ names, levels, codes }: Levels): ColumnNames {
+  const types: LevelType[] = [];
   const columns = levels.map((level, i) => {
     const name = levelName(names[i], i);
-    const labels = labelsOfLevel(level, name);
+    const [labels, type] = labelsOfLevel(level, name);
+    types.push(type);
     return placesOf(codes[i], name).map((place) => {
       if (place < 0) return null;
       const label = labels[place];
@@ -99,50 +114,49 @@ function namedByLevels({ names, levels, codes }: Levels): ColumnNames {
   const labels = Array.from({ length: rows }, (_, row) =>
     columns.map((column) => column[row] as Label),
   );
-  return {
-    names: labels.map(textOf),
-    labels: { names: names.map(labelFrom), dtype: "|O", labels },
-  };
+  return named({ names: names.map(labelFrom), dtype: "|O", labels, levels: types });
 }
 
-function labelsOfLevel(level: unknown, name: string): Label[] {
+function labelsOfLevel(level: unknown, name: string): [Label[], LevelType] {
   const periods = periodLabels(level);
-  if (periods !== undefined) return periods;
+  if (periods !== undefined) return [periods, { dtype: "|O" }];
   const column = indexValues(level, name);
-  const { dtype, data, timezone: zone } = fromColumn(column, name);
-  if (/[Mm]8/.test(dtype)) {
-    const ticks = new BigInt64Array((data as Uint8Array).slice().buffer);
-    return Array.from(ticks, (tick): Label => {
-      if (tick === -(2n ** 63n)) return null;
-      if (dtype[1] === "m") return { timedelta: String(tick) };
-      return { timestamp: String(tick), ...(zone === undefined ? {} : { zone }) };
-    });
+  const { dtype, categories, ordered } = fromColumn(column, name);
+  if (categories === undefined) return [labelsOfColumn(column, name), { dtype }];
+  return [labelsOfColumn(column, name), categoricalType(categories, name, ordered)];
+}
+
+function categoricalType(categories: Vector, name: string, ordered = false): LevelType {
+  const { dtype } = fromColumn(categories, name);
+  return { dtype, categories: labelsOfColumn(categories, name), ordered };
+}
+
+function labelsOfColumn(column: Vector, name: string): Label[] {
+  const { dtype, data, categories, timezone: zone } = fromColumn(column, name);
+  if (categories !== undefined) {
+    const each = labelsOfColumn(categories, name);
+    return Array.from(toColumn({ dtype, data }, name), (code) => each[Number(code)] ?? null);
   }
-  return Array.from(column, (value: unknown) => {
-    const label = labelOf(value);
-    if (label === undefined) throw refuse(name, `its label in a level has ${HALF_PAIR}`);
-    return label;
+  if (!/[Mm]8/.test(dtype)) return labelsOf(column);
+  const ticks = new BigInt64Array((data as Uint8Array).slice().buffer);
+  return Array.from(ticks, (tick): Label => {
+    if (tick === -(2n ** 63n)) return null;
+    if (dtype[1] === "m") return { timedelta: String(tick) };
+    return { timestamp: String(tick), ...(zone === undefined ? {} : { zone }) };
   });
 }
 
-function named(values: readonly unknown[], levels: readonly unknown[], dtype: string): ColumnNames {
-  const labels = values.map((value) => {
+function labelsOf(values: Iterable<unknown>): Label[] {
+  return Array.from(values, (value) => {
     const label = labelOf(value);
     if (label !== undefined) return label;
     if (typeof value === "string") throw refuse(value, `its name has ${HALF_PAIR}`);
     throw refuse("", "columns whose names are neither texts nor numbers have no Arrow schema");
   });
-  const names = labels.map(textOf);
-  const isPlain = levels.length === 1 && (levels[0] ?? null) === null && values.every(isText);
-  return isPlain ? { names } : { names, labels: { names: levels.map(labelFrom), dtype, labels } };
 }
 
 function isText(value: unknown): boolean {
   return typeof value === "string";
-}
-
-function dateText(ms: unknown): string {
-  return ms === null ? "NaT" : new Date(Number(ms)).toISOString().slice(0, 19).replace("T", " ");
 }
 
 /** Encodes a frame's column names, which pandas stores as an index. */
@@ -151,17 +165,48 @@ export async function encodeLabels(
   table: Table,
   compression: Compression,
 ): Promise<[header: unknown, part: Uint8Array]> {
-  const known = labelsOf(table);
+  const known = tableLabels(table);
   if (known === undefined) {
     const values = { dtype: "|O", data: columns.map(([name]) => name) };
-    return [indexHeader(null, values), await packed(values, compression)];
+    return [indexHeader(null, values.dtype), await packed(values, compression)];
   }
-  const { names, dtype, timezone, labels } = known;
-  if (names.length > 1) return [null, pickler.dump(pickledLevels(names, labels))];
+  const { names, dtype, timezone, labels, range, categories, ordered } = known;
+  if (known.levels !== undefined || names.length > 1) {
+    return [null, pickler.dump(pickledLevels(known))];
+  }
   const name = names[0] ?? null;
+  if (range !== undefined && isRange(range, labels)) {
+    const stop = range.start + labels.length * range.step;
+    return [null, pickler.dump(pickledRange({ name, ...range, stop }))];
+  }
+  if (categories !== undefined) {
+    const codes = Int32Array.from(placesAmong(categories, labels));
+    const values = { dtype: "<i4", data: new Uint8Array(codes.buffer) };
+    const header = indexHeader(name, values.dtype, pickledLabels(categories, null, dtype), ordered);
+    return [header, await packed(values, compression)];
+  }
   const values = valuesOfLabels(dtype, labels);
-  if (!/[Mm]8/.test(dtype)) return [indexHeader(name, values), await packed(values, compression)];
+  if (!/[Mm]8/.test(dtype))
+    return [indexHeader(name, values.dtype), await packed(values, compression)];
   return [null, pickler.dump(pickledLevel(toColumn(values, "columns", { timezone }), name))];
+}
+
+function isRange({ start, step }: Exclude<Labels["range"], undefined>, labels: readonly Label[]) {
+  if (![start, step].every(Number.isSafeInteger) || step === 0) return false;
+  return labels.every((label, i) => label === start + i * step);
+}
+
+/** The place of each label among the distinct ones, -1 for null. */
+function placesAmong(distinct: readonly Label[], labels: readonly Label[]): number[] {
+  if (!Array.isArray(distinct))
+    throw refuse("", "the metadata of pandas hold categories that are no list");
+  const places = new Map(distinct.map((label, place) => [JSON.stringify(label), place]));
+  return labels.map((label) => {
+    const place = label === null ? -1 : places.get(JSON.stringify(label));
+    if (place === undefined)
+      throw refuse("", "a label of its columns is not one of the categories");
+    return place;
+  });
 }
 
 function valuesOfLabels(dtype: string, labels: readonly Label[]): Values {
@@ -201,8 +246,19 @@ function commonDtype(labels: readonly Label[]): string {
   throw refuse("", "a level of its columns has labels of several types; give them one type");
 }
 
+/** The dtype of a level, which may be wider than its labels need. */
+function levelDtype(labels: readonly Label[], dtype: string | undefined): string {
+  if (labels.length === 0) return dtype ?? "|O";
+  const least = commonDtype(labels);
+  const isWider =
+    dtype === "<f8"
+      ? labels.every((label) => typeof pythonLabel(label) === "number")
+      : dtype === "<u8" && labels.every((label) => BigInt(pythonLabel(label) as number) >= 0n);
+  return isWider && /8$/.test(least) ? (dtype as string) : least;
+}
+
 /** The distinct labels of a level as an index. */
-function pickledLabels(labels: readonly Label[], name: Label): PyObject {
+function pickledLabels(labels: readonly Label[], name: Label, dtype?: string): PyObject {
   const [first] = labels;
   const ticks = (one: string) => labels.map((label) => (label as Record<string, string>)[one]);
   const isOf = (form: string, detail: string) =>
@@ -224,26 +280,31 @@ function pickledLabels(labels: readonly Label[], name: Label): PyObject {
       return pickledPeriods(ordinals, freq, pythonLabel(name));
     }
   }
-  return pickledIndexOf(pyArray(valuesOfLabels(commonDtype(labels), labels)), name);
+  return pickledIndexOf(pyArray(valuesOfLabels(levelDtype(labels, dtype), labels)), name);
 }
 
 /** Labels of several levels, each a tuple, as a MultiIndex. */
-function pickledLevels(names: readonly Label[], labels: readonly Label[]): PyObject {
+function pickledLevels({ names, labels, levels: types }: Labels): PyObject {
   const levels: PyObject[] = [];
   const codes: PyNdArray[] = [];
   for (const [i, name] of names.entries()) {
-    const places = new Map<string, number>();
-    const distinct: Label[] = [];
-    const own = labels.map((tuple) => {
-      const label = (Array.isArray(tuple) ? tuple[i] : null) as Label;
-      if (label === null) return -1;
-      const key = JSON.stringify(label);
-      const place = places.get(key) ?? distinct.push(label) - 1;
-      places.set(key, place);
-      return place;
-    });
-    levels.push(pickledLabels(distinct, name));
-    codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(Int32Array.from(own).buffer) }));
+    const own = labels.map((tuple) => ((Array.isArray(tuple) ? tuple[i] : null) ?? null) as Label);
+    const { dtype, categories, ordered = false } = types?.[i] ?? {};
+    const distinct = categories ?? distinctOf(own);
+    const data = Int32Array.from(placesAmong(distinct, own));
+    codes.push(pyArray({ dtype: "<i4", data: new Uint8Array(data.buffer) }));
+    levels.push(
+      categories === undefined
+        ? pickledLabels(distinct, name, dtype)
+        : pickledCategories(pickledLabels(categories, null, dtype), ordered, name),
+    );
   }
   return pickledMultiIndex(levels, codes, names);
+}
+
+function distinctOf(labels: readonly Label[]): Label[] {
+  const found = labels
+    .filter((label) => label !== null)
+    .map((label) => [JSON.stringify(label), label] as const);
+  return [...new Map(found).values()];
 }

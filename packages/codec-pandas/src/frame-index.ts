@@ -87,13 +87,19 @@ export function placesOf(codes: unknown, name: string): number[] {
 
 /**
  * The values at `places`, null for -1. Dates are copied as raw ticks, because `get` returns
- * milliseconds.
+ * milliseconds, and categories as codes, to keep those that no row has.
  */
 function taken(values: Vector, places: readonly number[], name: string): Vector {
   if (places.some((place) => place >= values.length)) {
     throw new Damage("a level of an index has not the values that its rows name.");
   }
-  const { dtype, data, timezone } = fromColumn(values, name);
+  const { dtype, data, timezone, categories, ordered } = fromColumn(values, name);
+  if (categories !== undefined) {
+    const codes = toColumn({ dtype, data }, name);
+    const own = Int32Array.from(places, (place) => (place < 0 ? -1 : Number(codes.get(place))));
+    const taken = { dtype: "<i4", data: new Uint8Array(own.buffer) };
+    return toColumn(taken, name, { categories, ordered });
+  }
   if (!/[Mm]8/.test(dtype)) {
     const items = places.map((place) => (place < 0 ? null : values.get(place)));
     return vectorFromArray(items as never, values.type) as Vector;
@@ -114,7 +120,9 @@ export async function encodeIndex(
   ) {
     const [[name, column, label]] = index as readonly [Level];
     const values = fromColumn(column, name);
-    return [indexHeader(label, values), await packed(values, compression)];
+    const { dtype, ordered } = values;
+    const categories = values.categories && pickledLevel(values.categories, null);
+    return [indexHeader(label, dtype, categories, ordered), await packed(values, compression)];
   }
   return [null, pickler.dump(pickledIndex(index))];
 }
@@ -124,21 +132,22 @@ function isPlainIndex({ dtype, timezone }: Values & Extension): boolean {
   return timezone === undefined && !/[Mm]8/.test(dtype);
 }
 
+/** @param categories if the values are codes of these. */
 export function indexHeader(
   name: Label,
-  { dtype, categories, ordered }: Values & Extension,
+  dtype: string,
+  categories?: PyObject,
+  ordered = false,
 ): PyTuple {
-  const type = categories
-    ? new PyGlobal("pandas.core.indexes.category", "CategoricalIndex")
-    : new PyGlobal("pandas.core.indexes.base", "Index");
-  const category = categories ? pyTuple(ordered ?? false, pickledLevel(categories, null)) : null;
   return pyTuple(
-    type,
+    categories ? CATEGORICAL : new PyGlobal("pandas.core.indexes.base", "Index"),
     { name: pythonLabel(name) },
     new PyDtype(dtype === "|O" ? "|O8" : dtype),
-    category,
+    categories ? pyTuple(ordered, categories) : null,
   );
 }
+
+const CATEGORICAL = new PyGlobal("pandas.core.indexes.category", "CategoricalIndex");
 
 const make = new PyGlobal("pandas.core.indexes.base", "_new_Index");
 
@@ -157,12 +166,23 @@ export function pickledIndexOf(data: PyNdArray, name: Label): PyObject {
   return new PyObject(make, pyTuple(type, { data, name: pythonLabel(name) }));
 }
 
+export function pickledRange({ name, start, stop, step }: Omit<RangeIndex, "kind">): PyObject {
+  const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
+  return new PyObject(make, pyTuple(type, { name: pythonLabel(name), start, stop, step }));
+}
+
+/** A level whose values are the categories, each once. */
+export function pickledCategories(categories: PyObject, ordered: boolean, name: Label): PyObject {
+  const type = new PyGlobal("pandas.core.dtypes.dtypes", "CategoricalDtype");
+  const dtype = new PyObject(type, pyTuple(categories, ordered));
+  return new PyObject(
+    make,
+    pyTuple(CATEGORICAL, { data: categories, dtype, name: pythonLabel(name) }),
+  );
+}
+
 function pickledIndex(index: Index): PyObject {
-  if ("kind" in index) {
-    const { name, start, stop, step } = index;
-    const type = new PyGlobal("pandas.core.indexes.range", "RangeIndex");
-    return new PyObject(make, pyTuple(type, { name: pythonLabel(name), start, stop, step }));
-  }
+  if ("kind" in index) return pickledRange(index);
   if (index.length === 1) {
     const [[, column, label]] = index as readonly [Level];
     return pickledLevel(column, label);
@@ -172,7 +192,12 @@ function pickledIndex(index: Index): PyObject {
   for (const [name, column, label] of index) {
     const places = new Map<unknown, number>();
     const rows: number[] = [];
-    const { dtype, data } = fromColumn(column, name);
+    const { dtype, data, categories, ordered = false } = fromColumn(column, name);
+    if (categories !== undefined) {
+      levels.push(pickledCategories(pickledLevel(categories, null), ordered, label));
+      codes.push(pyArray({ dtype, data }));
+      continue;
+    }
     const ticks = /[Mm]8/.test(dtype) && new BigInt64Array((data as Uint8Array).slice().buffer);
     const own = Int32Array.from({ length: column.length }, (_, row) => {
       if (column.get(row) === null) return -1;

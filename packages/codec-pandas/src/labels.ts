@@ -20,16 +20,27 @@ export type Label =
   | { readonly bytes: readonly number[] }
   | ObjectLabel;
 
-/** The labels of a frame's columns: of one level, or tuples of several levels. */
-export interface Labels {
+/** The type of the labels of one level. */
+export interface LevelType {
+  /** `numpy.dtype.str` of the labels, or of the objects if they are objects; of the categories, if it has some. */
+  readonly dtype: string;
+  /** All categories of a categorical level, those that no column has included. */
+  readonly categories?: readonly Label[] | undefined;
+  readonly ordered?: boolean | undefined;
+}
+
+/** The labels of a frame's columns: of one level, or tuples of the levels of a MultiIndex. */
+export interface Labels extends LevelType {
   /** The name of each level. */
   readonly names: readonly Label[];
-  /** `numpy.dtype.str` of the labels, or of the objects if they are objects. */
-  readonly dtype: string;
   /** The zone of dates. */
   readonly timezone?: string | undefined;
-  /** One for each column; the ticks of dates are strings. */
+  /** One for each column; the ticks of dates are strings, unless they are categories. */
   readonly labels: readonly Label[];
+  /** Set for a RangeIndex. */
+  readonly range?: { readonly start: number; readonly step: number } | undefined;
+  /** Set for a MultiIndex. */
+  readonly levels?: readonly LevelType[] | undefined;
 }
 
 /** A Python label in this form; `undefined` if JSON cannot hold it. */

@@ -55,6 +55,14 @@ export function indexValues(index: unknown, name: string): Vector {
   const state = index.args[1];
   const data = itemOf(state, "data");
   if (data === undefined) throw refuse(name, `a ${index.args[0]} has no Arrow type here`);
+  const categorical = itemOf(state, "dtype");
+  // Each category once, as it is written here; Python pickles a Categorical.
+  if (categorical instanceof PyObject && categorical.args[0] === data) {
+    const categories = indexValues(data, name);
+    const codes = Int32Array.from({ length: categories.length }, (_, code) => code);
+    const values = { dtype: "<i4", data: new Uint8Array(codes.buffer) };
+    return toColumn(values, name, { categories, ordered: categorical.args[1] === true });
+  }
   const column = arrayColumn(data, name);
   const tz = itemOf(state, "tz");
   if (tz === undefined || tz === null || !(data instanceof PyNdArray)) return column;

@@ -148,11 +148,11 @@ function withLabel(label: Label, key = "metadata") {
  * An entry for each level of the columns' labels, as in pandas' metadata; the first one has the labels.
  */
 function describedLabels(labels: Labels | undefined) {
-  const { names, dtype } = labels ?? { names: [null], dtype: "|O" };
-  const type = PANDAS_TYPES[dtype] ?? "mixed";
+  const { names, dtype, categories } = labels ?? { names: [null], dtype: "|O" };
+  const type = categories ? "categorical" : (PANDAS_TYPES[dtype] ?? "mixed");
   return names.map((name, i) => ({
     field_name: null,
-    pandas_type: labels !== undefined && dtype === "|O" ? "mixed" : type,
+    pandas_type: labels !== undefined && dtype === "|O" && !categories ? "mixed" : type,
     numpy_type: dtype === "|O" ? "object" : type,
     metadata: labels !== undefined && i === 0 ? { labels } : null,
     ...{ name: name === null ? null : textOf(name) },

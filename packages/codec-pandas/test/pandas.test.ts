@@ -215,6 +215,32 @@ describe("frames that pandas wrote", () => {
     );
   });
 
+  test.each([
+    [{ categories: ["b"] }, "a label of its columns is not one of the categories"],
+    [{ categories: { a: 0 } }, "categories that are no list"],
+    [{ levels: [{ categories: "a" }] }, "categories that are no list"],
+  ])("are none of a category that the metadata %p lack", async (part, message) => {
+    const labels = {
+      names: [null],
+      dtype: "|O",
+      labels: ["levels" in part ? ["a"] : "a"],
+      ...part,
+    };
+    const described = {
+      index_columns: [],
+      columns: [{ name: "a", field_name: "a" }],
+      column_indexes: [{ metadata: { labels } }],
+    };
+    const metadata = new Map([["pandas", JSON.stringify(described)]]);
+    const schema = new Schema([new Field("a", new Int32())], metadata);
+    const table = new Table(schema, { a: vectorFromArray([1], new Int32()) } as never);
+    const append = new PandasBlocks(new Dict()).append({ x: table });
+    await expect(append).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      message: expect.stringContaining(message),
+    });
+  });
+
   test("of several levels are read back, or refused when they are appended", async () => {
     const columnsOf = (seconds: readonly unknown[]) => {
       const names = ["a", "b"];
