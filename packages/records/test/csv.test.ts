@@ -309,10 +309,14 @@ test("both scanners reject the same rows of damaged text", () => {
             void rejected.push(`${Buffer.from(r.bytes).toString("latin1")} ${r.error.message}`),
         };
         const syntax = { delimiter: 0x2c, quote: true };
-        const matcher = new CsvMatcher(syntax, 2, [1]);
+        const matcher = new CsvMatcher(syntax, 2, [column]);
         const scanner = isPlain
           ? new PlainScanner(matcher, plan)
-          : WasmScanner.create({ name: "csv", ...syntax, width: 2, columns: [1] }, matcher, plan)!;
+          : WasmScanner.create(
+              { name: "csv", ...syntax, width: 2, columns: [column] },
+              matcher,
+              plan,
+            )!;
         const scan = scanner.scan({ bytes, position, consumed: 0 });
         rejections += rejected.length;
         return {

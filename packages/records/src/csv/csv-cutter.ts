@@ -51,14 +51,18 @@ const LF = 0x0a;
 const QUOTE = 0x22;
 
 /**
- * Finds the next quote. `indexOf` is memchr, but if every field is quoted its calls cost more than
- * the bytes: look at the nearest bytes first.
+ * Finds the next quote. Buffer's `indexOf` is memchr, 20 times as fast as that of other arrays, but if
+ * every field is quoted its calls cost more than the bytes: look at the nearest bytes first.
  */
 function nextQuote(bytes: Uint8Array, start: number): number {
   const near = Math.min(start + NEAR, bytes.length);
   for (let i = start; i < near; i++) if (bytes[i] === QUOTE) return i;
-  return bytes.indexOf(QUOTE, near);
+  return indexOf.call(bytes, QUOTE, near);
 }
+
+const { indexOf } = Buffer.prototype as unknown as {
+  indexOf(this: Uint8Array, byte: number, start: number): number;
+};
 
 /** The last newline in `[start, end)`, or -1. */
 function lastNewline(bytes: Uint8Array, start: number, end: number): number {
