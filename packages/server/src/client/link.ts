@@ -4,8 +4,7 @@ import { MessageReader, malformed } from "../protocol/message-reader.js";
 import { readError, type Welcome } from "../protocol/packets.js";
 import { Outgoing } from "./outgoing.js";
 import { type ConnectionEvents, Reconnector, type ReconnectorOptions } from "./reconnector.js";
-import { type Lease, lockLost, type Request } from "./request.js";
-import { SentRequests } from "./request-queue.js";
+import { type Lease, lockLost, type Request, SentRequests } from "./request.js";
 import type { Socket } from "./socket.js";
 
 /**

@@ -2,9 +2,9 @@ import { isPartdError } from "@partd/core";
 import { type Batch, BatchEntries, type LowerStore } from "@partd/core/author";
 import { Type } from "../protocol/constants.js";
 import type { Census, CountedKey } from "./census.js";
+import { checkValues } from "./data-packets.js";
 import type { RequestBody } from "./request-body.js";
 import type { Outcome } from "./session.js";
-import { checkValues } from "./store-answers.js";
 
 /** The fields of a mutation. */
 export interface Mutation {

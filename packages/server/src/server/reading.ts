@@ -4,6 +4,9 @@ import { Type } from "../protocol/constants.js";
 import type { Census, CountedKey } from "./census.js";
 import {
   COUNT_BYTES,
+  checkCounts,
+  checkPiece,
+  checkValues,
   endAnswer,
   SEGMENT_HEAD,
   ValueBlock,
@@ -12,7 +15,6 @@ import {
   writeValues,
 } from "./data-packets.js";
 import { type Outbox, SPARE_BYTES } from "./outbox.js";
-import { checkCounts, checkPiece, checkValues } from "./store-answers.js";
 
 /** Values up to this size are read several at once, larger ones piece by piece. */
 const SMALL = 262_144;

@@ -12,7 +12,6 @@ import {
   unlessAborted,
 } from "@partd/core/author";
 import { WebSocketServer } from "ws";
-import { Monitor } from "../dashboard/monitor.js";
 import { type Address, parseAddress } from "../protocol/address.js";
 import {
   FORBIDDEN,
@@ -26,6 +25,7 @@ import { Census } from "./census.js";
 import { Connection } from "./connection.js";
 import { type ServerLimits, withDefaults } from "./limits.js";
 import { addressOf, httpServer, listenOn } from "./listener.js";
+import { Monitor } from "./monitor.js";
 import { type Shared, sharedBy } from "./shared.js";
 import { type ServerStats, statsOf } from "./stats.js";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "@jest/globals";
 import { toBatch } from "@partd/core/author";
+import { RequestQueue } from "../src/client/outgoing.js";
 import { Acknowledged, Request } from "../src/client/request.js";
 import { BatchBody } from "../src/client/request-body.js";
-import { RequestQueue } from "../src/client/request-queue.js";
 import { type Terms, Type } from "../src/protocol/constants.js";
 
 test("very small values count by the memory that they take, not by their few bytes", () => {

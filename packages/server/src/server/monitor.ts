@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Access } from "../server/access.js";
-import type { ServerStats } from "../server/stats.js";
+import type { Access } from "./access.js";
+import type { ServerStats } from "./stats.js";
 
 /** Answers plain HTTP requests: `/healthz`, the numbers, and the dashboard. */
 export class Monitor {
@@ -47,7 +47,7 @@ export class Monitor {
     } else if (path === "/stats" && this.#dashboard) {
       send(response, 200, "application/json", JSON.stringify(this.#stats()));
     } else if (path === "/" && this.#dashboard) {
-      const { dashboardPage, dashboardPolicy } = await import("./page.js");
+      const { dashboardPage, dashboardPolicy } = await import("./dashboard-page.js");
       response.setHeader("Content-Security-Policy", dashboardPolicy);
       send(response, 200, "text/html; charset=utf-8", dashboardPage);
     } else {
