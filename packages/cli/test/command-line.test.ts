@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { EXIT_CODES } from "../src/command/failure.js";
@@ -124,6 +124,62 @@ describe("mistakes", () => {
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(message);
     expect(err).not.toMatch(/^\s+at /m);
+  });
+
+  const good: { readonly [command: string]: readonly string[] } = {
+    split: ["e.ndjson", "--by", "a", "--out", "bad"],
+    group: ["e.ndjson", "--by", "a", "--count"],
+    count: ["e.ndjson", "--by", "a"],
+    join: ["e.ndjson", "e.ndjson", "--on", "a"],
+    distinct: ["e.ndjson", "--by", "a"],
+    sort: ["e.ndjson", "--by", "a"],
+    get: ["held", "k"],
+    verify: ["held"],
+    append: ["bad", "e.ndjson", "--by", "a"],
+    delete: ["bad", "k"],
+    doctor: [],
+  };
+  /** Options that take any text. */
+  const any =
+    /^(?:prefix|name|suffix|null|by|on|sum|min|max|mean|first|last|out|reject|missing|tmp|token-file|ca|cert|key)$/;
+
+  test.each(commands.filter(({ options }) => options.some(({ value }) => value)))(
+    "a wrong value of an option of $name is wrong use, and nothing is made",
+    async ({ name, options }) => {
+      await runner.run(["append", "held", "k"], "x");
+      const before = readdirSync(cwd);
+      for (const option of options.filter(({ value }) => value !== undefined)) {
+        const wrong = any.test(option.name) ? [""] : ["", "foo", "-1", "{"];
+        for (const value of option.name === "prefix" ? [] : wrong) {
+          const given = `--${option.name}=${value}`;
+          const { code, err } = await runner.run([name, ...(good[name] ?? ["bad"]), given]);
+          expect([given, code, err]).toEqual([
+            given,
+            2,
+            expect.stringContaining(`--${option.name} `),
+          ]);
+        }
+      }
+      expect(readdirSync(cwd)).toEqual(before);
+    },
+  );
+
+  test.each([
+    [
+      ["serve", "bad", "--origin", "example.org"],
+      '--origin has "example.org", which is none: write it as "https://example.org"',
+    ],
+    [["serve", "bad", "--address", "ipc://"], "names no file"],
+    [
+      ["serve", "bad", "--address", "ipc://none/x.sock"],
+      "--address ipc://none/x.sock: there is no directory none",
+    ],
+    [["ls", "ipc://"], "names no file"],
+  ])("partd %j: %s, and nothing is made", async (words, message) => {
+    const before = readdirSync(cwd);
+    const { code, err } = await runner.run(words);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) });
+    expect(readdirSync(cwd)).toEqual(before);
   });
 
   test("in a directory that has been removed", async () => {

@@ -286,7 +286,12 @@ export const dataSetCommands: readonly Command[] = [
         about: "the certificate for wss://, as PEM",
       },
       { name: "key", value: "FILE", completes: "file", about: "its private key" },
-      { name: "origin", value: "URL", list: true, about: "pages of this origin may connect" },
+      {
+        name: "origin",
+        value: "URL",
+        list: true,
+        about: "pages of this origin may connect: https://example.org",
+      },
       { name: "insecure", about: "listen where others can reach it, and ask for no token" },
       {
         name: "memory",

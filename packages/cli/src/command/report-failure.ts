@@ -82,7 +82,7 @@ function isPartdError(error: unknown): error is PartdError {
 }
 
 function isNoAddress(error: unknown): boolean {
-  return isPartdError(error) && / is not an address: /.test(error.message);
+  return isPartdError(error) && / is not an address: |^"ipc:.*" names no file/.test(error.message);
 }
 
 /** Replaces what the libraries tell programs by what the command's user can do. */

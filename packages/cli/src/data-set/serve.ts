@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { createSecureContext } from "node:tls";
 import { BufferStore } from "@partd/buffer";
 import { Dict, isPartdError } from "@partd/core";
@@ -20,6 +22,7 @@ export const serve: Action = async (call) => {
       `--address ${address}: it begins with ws://, wss:// or ipc://, such as ws://127.0.0.1:8765`,
     );
   }
+  requireSocketFolder(address);
   const token = tokenOf(options);
   const [cert, key] = ["cert", "key"].map((name) => {
     const path = options.text(name);
@@ -57,6 +60,13 @@ export const serve: Action = async (call) => {
   return undefined;
 };
 
+/** Checks where a socket file would lie, before the data set is made. */
+function requireSocketFolder(address: string | undefined): void {
+  const path = /^ipc:\/\/(.+)/i.exec(address ?? "")?.[1];
+  if (path === undefined || process.platform === "win32" || existsSync(dirname(path))) return;
+  throw new UsageError(`--address ${address}: there is no directory ${dirname(path)}`);
+}
+
 /** Checks the certificate before the data set is made: a server that cannot listen would leave one behind. */
 function requirePem(pem: { cert: string; key: string }): void {
   try {
@@ -70,6 +80,9 @@ function requirePem(pem: { cert: string; key: string }): void {
 
 /** Throws the error with the command's options in place of the library's. */
 function explain(error: unknown): never {
+  if (isPartdError(error, "ERR_PARTD_VALUE")) {
+    throw new UsageError(error.message.replace(/^origins has /, "--origin has "));
+  }
   if (!isPartdError(error, "ERR_PARTD_AUTH")) throw error;
   throw new UsageError(
     "other machines reach this address: set PARTD_TOKEN or --token-file, or say --insecure",
