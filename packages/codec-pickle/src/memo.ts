@@ -62,7 +62,9 @@ export class Memo {
           value[i] = current(value[i]);
           waiting.push(value[i]);
         }
-      } else if (value instanceof Map) {
+        continue;
+      }
+      if (value instanceof Map) {
         const entries = [...value].map(([key, item]) => [current(key), current(item)] as const);
         value.clear();
         for (const [key, item] of entries) {
@@ -76,12 +78,12 @@ export class Memo {
           value.add(item);
           waiting.push(item);
         }
-      } else if (Object.getPrototypeOf(value) === Object.prototype) {
-        for (const [key, item] of Object.entries(value)) {
-          const now = current(item);
-          if (now !== item) (value as Record<string, unknown>)[key] = now;
-          waiting.push(now);
-        }
+      } else if (ArrayBuffer.isView(value)) continue;
+      // Of a dict, and of a value that holds others, such as a slice or an array of objects.
+      for (const [name, item] of Object.entries(value)) {
+        const now = current(item);
+        if (now !== item) (value as Record<string, unknown>)[name] = now;
+        waiting.push(now);
       }
     }
     return current(root);

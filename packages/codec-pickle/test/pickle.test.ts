@@ -18,11 +18,11 @@ import {
   PyDecimal,
   PyDefaultDict,
   PyDeque,
-  type PyDtype,
+  PyDtype,
   PyFrozenSet,
   PyGlobal,
-  type PyNdArray,
-  type PyObject,
+  PyNdArray,
+  PyObject,
   PyOrderedDict,
   type PyScalar,
   PySlice,
@@ -390,6 +390,26 @@ test("names of Python 2's exceptions are kept as those of Python 3", () => {
   const keep = pickleCodec({ objects: "keep" });
   const old = Buffer.from("(lp0\ncexceptions\nValueError\np1\na.", "latin1");
   expect(keep.decode(old)).toEqual([new PyGlobal("builtins", "ValueError")]);
+});
+
+test("a dict that becomes a Map is the Map also in the values of other types that hold it", () => {
+  const map = new Map<unknown, unknown>();
+  const holders = {
+    slice: new PySlice(map, null, null),
+    array: new PyNdArray(new PyDtype("|O8"), [1], [map]),
+    series: new PyObject(new PyGlobal("pandas", "Series"), pyTuple(map)),
+  };
+  for (const [name, holder] of Object.entries(holders)) map.set(name, holder);
+  map.set(1, "makes it a Map");
+  for (const protocol of protocols) {
+    const [read] = codec.decode(pickleCodec({ protocol }).encode([map]) as Uint8Array) as [
+      Map<unknown, unknown>,
+    ];
+    const { start } = read.get("slice") as PySlice;
+    const [item] = (read.get("array") as PyNdArray).data as unknown[];
+    const [argument] = (read.get("series") as PyObject).args;
+    for (const inner of [start, item, argument]) expect(inner).toBe(read);
+  }
 });
 
 describe("what Python cannot hash", () => {
