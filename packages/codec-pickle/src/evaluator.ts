@@ -49,7 +49,7 @@ export class Evaluator {
     if (!(called instanceof PyGlobal)) throw new Error("it calls what is not a function.");
     const call = callOf(called);
     const items = argumentsOf(args);
-    if (!call) return new PyObject(called, items);
+    if (!call || (this.#keep && isOfBase(called, items))) return new PyObject(called, items);
     this.#spend(items.length);
     return call(items, this.#spend);
   }
@@ -104,6 +104,9 @@ function argumentsOf(value: unknown): PyTuple {
   throw new Error("the pickle calls something without a tuple of arguments.");
 }
 
+/** The name of pandas' NA, which stands among values. */
+const MISSING = "pandas._libs.missing.NA";
+
 /** Whether the value is an object that a dict was read as. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return (
@@ -127,7 +130,7 @@ export function findGlobal(root: unknown): PyGlobal | undefined {
   const waiting = [root];
   while (waiting.length > 0) {
     const value = waiting.pop();
-    if (value instanceof PyGlobal) return value;
+    if (value instanceof PyGlobal && `${value}` !== MISSING) return value;
     if (typeof value !== "object" || value === null || seen.has(value)) continue;
     if (value instanceof PyObject || value instanceof PyDtype || ArrayBuffer.isView(value))
       continue;
@@ -171,6 +174,20 @@ class Unfinished {
   }
 }
 
+/** Whether a class on this base takes nothing from it: the zones of dateutil are of `datetime.tzinfo`. */
+function isZone(base: unknown, state: unknown): boolean {
+  if (`${base}` !== ZONE || !(state instanceof PyObject)) return false;
+  return `${state.type}` === ZONE && state.args.length === 0;
+}
+
+const ZONE = "datetime.tzinfo";
+
+/** Whether the call makes an object of a class on another, such as a subclass of int, by protocol 0 or 1. */
+function isOfBase(called: PyGlobal, [, base, state]: readonly unknown[]): boolean {
+  if (`${called}` !== "copyreg._reconstructor" || !(base instanceof PyGlobal)) return false;
+  return `${base}` !== "builtins.object" && !isZone(base, state);
+}
+
 /** Calls that result in names or objects of them. */
 const NAME_CALLS: Calls = {
   /** Protocols below 4 name a method this way. No attribute is read. */
@@ -182,7 +199,8 @@ const NAME_CALLS: Calls = {
   },
   /** Protocols 0 and 1 make an object without a call this way. */
   "copyreg._reconstructor": ([type, base, state]) => {
-    if (!(type instanceof PyGlobal) || `${base}` !== "builtins.object" || state !== null) {
+    const isPlain = `${base}` === "builtins.object" ? state === null : isZone(base, state);
+    if (!(type instanceof PyGlobal) || !isPlain) {
       throw refuse("it makes an object of a type with a base");
     }
     return newObject(type, []) ?? new PyObject(type, [], true);
@@ -202,6 +220,7 @@ const NAMES = new Set([
   "array.array",
   "numpy.ndarray",
   "uuid.UUID",
+  ZONE,
 ]);
 /** Objects of pandas and of time zones are kept as PyObjects: neither interpreted nor imported. */
 const FAMILIES = /^(pandas|pytz|zoneinfo|dateutil\.tz|dateutil\.zoneinfo)(\.|$)/;

@@ -412,6 +412,30 @@ test("a dict that becomes a Map is the Map also in the values of other types tha
   }
 });
 
+test("zones of dateutil by protocols 0 and 1, whose class is of datetime.tzinfo, are kept", () => {
+  const utc = "ccopy_reg\n_reconstructor\n(cdateutil.tz.tz\ntzutc\ncdatetime\ntzinfo\n";
+  const [zone] = codec.decode(ascii(`(l${utc}cdatetime\ntzinfo\n(tRtRa.`)) as [PyObject];
+  expect(zone).toEqual(new PyObject(new PyGlobal("dateutil.tz.tz", "tzutc"), pyTuple(), true));
+  expect(codec.decode(codec.encode([zone]) as Uint8Array)).toEqual([zone]);
+  expect(() => codec.decode(ascii(`(l${utc}I1\ntRa.`))).toThrow("a type with a base");
+});
+
+test("an object of a class on another is refused by protocols 0 and 1, or kept", () => {
+  const call = "ccopy_reg\n_reconstructor\n(cm\nD\nc__builtin__\ndict\n(dVa\nI1\nstR";
+  expect(() => codec.decode(ascii(`(l${call}a.`))).toThrow('"m.D"');
+  const keep = pickleCodec({ objects: "keep" });
+  const list = keep.decode(ascii(`(l${call}a.`)) as unknown[];
+  const args = pyTuple(new PyGlobal("m", "D"), new PyGlobal("builtins", "dict"), { a: 1 });
+  expect(list).toEqual([new PyObject(new PyGlobal("copyreg", "_reconstructor"), args)]);
+  expect(keep.decode(keep.encode(list) as Uint8Array)).toEqual(list);
+});
+
+test("pandas' NA, which stands among values, is kept", () => {
+  const missing = new PyGlobal("pandas._libs.missing", "NA");
+  expect(codec.decode(ascii("(lcpandas._libs.missing\nNA\na."))).toEqual([missing]);
+  expect(codec.decode(codec.encode([missing]) as Uint8Array)).toEqual([missing]);
+});
+
 describe("what Python cannot hash", () => {
   const holder: PyTuple = pyTuple(1);
   holder.push(holder);
