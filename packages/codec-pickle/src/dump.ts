@@ -1,6 +1,5 @@
 import { byteLengthOf, isBytes } from "@partd/core/author";
 import { checkKeys, MAX_DEPTH } from "./dict-keys.js";
-import { checkBrand, checkBytes, checkFields, checkItems, checkSymbols, nameOf } from "./losses.js";
 import { OpcodeWriter } from "./opcode-writer.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
@@ -14,7 +13,15 @@ import {
   type Reduction,
   Refusal,
 } from "./python/object.js";
-import { reductionOf } from "./reduction.js";
+import {
+  checkBrand,
+  checkBytes,
+  checkFields,
+  checkItems,
+  checkSymbols,
+  nameOf,
+  reductionOf,
+} from "./reduction.js";
 
 export const LEAST_ROOM = 256;
 

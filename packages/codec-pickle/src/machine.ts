@@ -1,7 +1,6 @@
 import { recordOf } from "@partd/core/author";
 import { Evaluator, findGlobal, isRecord, refusal } from "./evaluator.js";
-import { MarkedStack } from "./marked-stack.js";
-import { Memo } from "./memo.js";
+import { MarkedStack, Memo } from "./machine-state.js";
 import {
   floatOf,
   indexOf,
