@@ -13,8 +13,7 @@ import {
   startPings,
   type Transaction,
 } from "./connection.js";
-import { BYTES, checkOpen, confirmed } from "./single.js";
-import { run, TransactionProbe } from "./transaction.js";
+import { BYTES, checkOpen, confirmed, run, TransactionProbe } from "./single.js";
 import { parseUrl, type ServerOptions } from "./url.js";
 
 /** Connections to the masters of a cluster. The client follows redirects. */

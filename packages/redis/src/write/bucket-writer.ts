@@ -7,8 +7,7 @@ import { END_WRITER } from "../scripts/change-scripts.js";
 import type { Script } from "../scripts/script.js";
 import { Patience, ScriptAnswer, type Session } from "../session.js";
 import { strangeReply, type Trouble, troubleOf } from "../trouble.js";
-import { AppendCall, type PendingAppend } from "./append-call.js";
-import { type Change, ScriptChange } from "./change.js";
+import { AppendCall, type Change, type PendingAppend, ScriptChange } from "./changes.js";
 
 /**
  * Changes a bucket exactly once and in order. Each change has this writer's next number, and the

@@ -12,8 +12,8 @@ import { type BucketNames, bucketOf } from "../data-set.js";
 import type { Reader } from "../read/reader.js";
 import { COMMIT, REMOVE_ALL, SET, STAGE } from "../scripts/change-scripts.js";
 import { ScriptAnswer, type Session } from "../session.js";
-import { chunksOf, costOf, isLong, nameCostOf } from "./append-call.js";
 import { BucketWriter } from "./bucket-writer.js";
+import { chunksOf, costOf, isLong, nameCostOf } from "./changes.js";
 
 /** Changes a data set. Each operation is one step in every bucket concerned. */
 export class Writer {
