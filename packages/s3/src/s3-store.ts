@@ -16,10 +16,9 @@ import { DataSet } from "./data-set/data-set.js";
 import { dropAll, type SweepOptions, sweep } from "./data-set/sweep.js";
 import { Cover } from "./format/cover.js";
 import { type RequestCounts, Requests } from "./objects/requests.js";
-import { EntryStream } from "./read/entry-stream.js";
 import { type FetchOptions, fetchAll } from "./read/fetch.js";
 import { lengthOf, liveKeys, type Piece, planRead, type ReadPlan } from "./read/read-plan.js";
-import { ValueStream } from "./read/value-stream.js";
+import { EntryStream, ValueStream } from "./read/streams.js";
 import { Writer } from "./write/writer.js";
 
 export interface S3StoreOptions {

@@ -2,7 +2,7 @@ import { beforeAll, expect, test } from "@jest/globals";
 import { isPartdError, type Key } from "@partd/core";
 import { crc32 } from "@partd/disk";
 import { type ObjectClient, S3Store, type S3StoreOptions } from "@partd/s3";
-import { ByteWriter } from "../src/format/byte-writer.js";
+import { ByteWriter } from "../src/format/bytes.js";
 import { Cover } from "../src/format/cover.js";
 import { parseSegmentName } from "../src/format/names.js";
 import { bytes } from "./bucket.js";

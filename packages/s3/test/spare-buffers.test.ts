@@ -2,7 +2,7 @@ import { afterEach, beforeAll, expect, jest, test } from "@jest/globals";
 import type { PutRequest } from "@partd/s3";
 import { awsClient } from "@partd/s3/aws";
 import { describeReal } from "tooling/real-part";
-import { SpareBuffers } from "../src/write/spare-buffers.js";
+import { SpareBuffers } from "../src/write/commit.js";
 import { type Bucket, newBucket, radosgw } from "./bucket.js";
 import { cut } from "./faulty-client.js";
 

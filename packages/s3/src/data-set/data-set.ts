@@ -5,13 +5,12 @@ import { Cover } from "../format/cover.js";
 import { indexWriter } from "../format/index-object.js";
 import { commitOrder, hex, INDEX, LOST, PART, strangeObject } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
-import { isMissing, missing } from "../objects/missing.js";
+import { isMissing, missing } from "../objects/failure.js";
 import type { Requests } from "../objects/requests.js";
 import { Indexes } from "./indexes.js";
 import { type Claim, DataSetLock, type LockState } from "./lock.js";
-import { Removals } from "./removals.js";
 import { isTooLate, Segment } from "./segment.js";
-import { Tails } from "./tails.js";
+import { Removals, Tails } from "./tails.js";
 
 export interface DataSetOptions {
   /** Whether each read looks for others' commits. */

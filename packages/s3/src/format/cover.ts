@@ -1,6 +1,5 @@
 import { crc32 } from "@partd/disk";
-import { ByteReader } from "./byte-reader.js";
-import { ByteWriter } from "./byte-writer.js";
+import { ByteReader, ByteWriter } from "./bytes.js";
 import type { CommitId } from "./names.js";
 
 /**

@@ -1,7 +1,6 @@
 import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
-import { ByteReader } from "./byte-reader.js";
-import { ByteWriter } from "./byte-writer.js";
+import { ByteReader, ByteWriter } from "./bytes.js";
 import { hex, INDEX } from "./names.js";
 import { CHUNK, type Tail, type TailCursor } from "./tail.js";
 

@@ -1,7 +1,6 @@
 import { PartdError } from "@partd/core";
 import { crc32 } from "@partd/disk";
-import { ByteReader } from "./byte-reader.js";
-import { ByteWriter } from "./byte-writer.js";
+import { ByteReader, ByteWriter } from "./bytes.js";
 import { Cover } from "./cover.js";
 import type { CommitId } from "./names.js";
 

@@ -1,11 +1,9 @@
 import { isPartdError, PartdError } from "@partd/core";
 import { isBytes, onAbort } from "@partd/core/author";
 import type { ListedObject, ListPage, ObjectClient } from "../client.js";
-import { failureOf, requestError } from "./failure.js";
-import { contradiction } from "./missing.js";
-import { Slots } from "./slots.js";
+import { contradiction, failureOf, requestError } from "./failure.js";
 
-export interface RequestsOptions {
+interface RequestsOptions {
   readonly bucket: string;
   /** The most attempts of a request. */
   readonly attempts: number;
@@ -298,4 +296,26 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
       });
     }
   });
+}
+
+/** Limits concurrency, in order of arrival. */
+export class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
 }

@@ -3,7 +3,7 @@ import { Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import { partName } from "../format/names.js";
 import { CHUNK } from "../format/tail.js";
-import { missing } from "../objects/missing.js";
+import { missing } from "../objects/failure.js";
 import type { Requests } from "../objects/requests.js";
 import type { Piece } from "./read-plan.js";
 

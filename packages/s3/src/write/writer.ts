@@ -6,10 +6,8 @@ import type { Cover } from "../format/cover.js";
 import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
-import { Slots } from "../objects/slots.js";
-import { type CommitOptions, commit } from "./commit.js";
-import { type Changes, inKeyOrder } from "./layout.js";
-import { SpareBuffers } from "./spare-buffers.js";
+import { Slots } from "../objects/requests.js";
+import { type Changes, type CommitOptions, commit, inKeyOrder, SpareBuffers } from "./commit.js";
 
 export interface WriterOptions {
   /** The approximate bytes of values in an object. */
