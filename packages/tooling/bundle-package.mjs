@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Joins the modules that tsc left in build/ into one file an entry, in dist/: Node needs about half
-// a millisecond for each file that it imports, in each process and in each thread. Entries are what
-// package.json names in "exports" and "imports", and the programs of threads. What entries share
-// goes into files of its own, so that a class is there once.
+// Joins the modules that tsc left in build/ into few files, in dist/: Node needs about a millisecond
+// for each file that it imports, in each process and in each thread. Entries are what package.json
+// names in "exports" and "imports". What the first one needs is one file, which the others use too, so
+// that a class is there once: the first one must run wherever the others do, as one for browsers does. The program of a thread, where all is loaded anew, has a file of its own.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { rollup } from "rollup";
@@ -13,21 +13,37 @@ const modules = readdirSync("build", { recursive: true }).filter((name) => name.
 for (const name of readdirSync("dist", { recursive: true })) {
   if (/\.js(\.map)?$/.test(name)) rmSync(join("dist", name));
 }
-const bundle = await rollup({
-  input: { ...entries(), ...threadPrograms() },
-  external: (id) => !/^[./]/.test(id),
-  plugins: [{ name: "maps-of-tsc", load: withMap }],
-  onwarn: ({ code, message }) => {
-    // tsc's helper for "using" asks for a top-level `this`.
-    if (code !== "THIS_IS_UNDEFINED") throw new Error(message);
-  },
-});
-await bundle.write({
-  dir: "dist",
-  entryFileNames: "[name].js",
-  chunkFileNames: ({ isDynamicEntry }) => (isDynamicEntry ? "[name].js" : "[name]-shared.js"),
-  sourcemap: true,
-});
+await write(entries());
+for (const [name, path] of Object.entries(threadPrograms()))
+  await write({ [name]: path }, `${name}-`);
+
+async function write(input, prefix = "") {
+  const bundle = await rollup({
+    input,
+    external: (id) => !/^[./]/.test(id),
+    plugins: [{ name: "maps-of-tsc", load: withMap }],
+    onwarn: ({ code, message }) => {
+      // tsc's helper for "using" asks for a top-level `this`.
+      if (code !== "THIS_IS_UNDEFINED") throw new Error(message);
+    },
+  });
+  await bundle.write({
+    dir: "dist",
+    entryFileNames: "[name].js",
+    chunkFileNames: ({ isDynamicEntry }) => `${prefix}[name]${isDynamicEntry ? "" : "-shared"}.js`,
+    manualChunks: (id, { getModuleInfo }) =>
+      needed(input, getModuleInfo).has(id) ? "index" : undefined,
+    sourcemap: true,
+  });
+  await bundle.close();
+}
+
+/** The modules that the first entry loads in any case. */
+function needed(input, getModuleInfo) {
+  const found = new Set([Object.values(input)[0]]);
+  for (const id of found) for (const next of getModuleInfo(id)?.importedIds ?? []) found.add(next);
+  return found;
+}
 
 /** Names to modules, of all targets `./dist/NAME.js` in package.json. */
 function entries() {
