@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
@@ -46,13 +54,13 @@ test("small parts are scattered as the whole is", async () => {
     const into = joinPath(dir, `parts-${pieces}`);
     mkdirSync(into);
     const paths = [0, 1, 2].map((p) => joinPath(into, `${p}`));
-    for (const path of paths) writeFileSync(path, "");
+    const files = paths.map((path) => openSync(path, "wx"));
     const positions = new Float64Array(new SharedArrayBuffer(8 * paths.length));
     const turns = PartTurns.state();
     let wake = () => {};
     const news = () => new Promise<void>((resolve) => (wake = resolve));
     const limit = limitOf("split", 1e9);
-    const scatters = [0, 1].map(() => new Scatter(["user"], "keep", paths, positions, limit));
+    const scatters = [0, 1].map(() => new Scatter(["user"], "keep", files, positions, limit));
     let records = 0;
     const onBatch = (count: number) => {
       records += count;
@@ -61,7 +69,7 @@ test("small parts are scattered as the whole is", async () => {
     await Promise.all(
       scatters.map((scatter) => scatter.parts(parts, new PartTurns(turns, news), onBatch)),
     );
-    for (const scatter of scatters) scatter.close();
+    for (const opened of files) closeSync(opened);
     expect(records).toBe(40);
     outputs.push(paths.map((path) => readFileSync(path, "latin1")));
   }

@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -101,16 +103,16 @@ describe("split into partitions", () => {
     const into = join(dir, "turns");
     mkdirSync(into);
     const paths = expected.map((_, p) => join(into, String(p)));
-    for (const path of paths) writeFileSync(path, "");
+    const files = paths.map((path) => openSync(path, "wx"));
     const parts = (await readNdjson(file).split(3)) ?? [];
     const positions = new Float64Array(new SharedArrayBuffer(8 * paths.length));
-    const scatter = new Scatter(["user"], "keep", paths, positions, limitOf("split", 1e9));
+    const scatter = new Scatter(["user"], "keep", files, positions, limitOf("split", 1e9));
     const state = PartTurns.state();
     let wake = () => {};
     let others: Promise<unknown>;
     const held = new PartTurns(state).take(); // The others begin with part 1.
     if (thread === "a worker") {
-      const job = { fields: ["user"], missing: "keep", paths, parts, positions, turns: state };
+      const job = { fields: ["user"], missing: "keep", files, parts, positions, turns: state };
       const program = new URL("../dist/scatter-worker.js", import.meta.url);
       const worker = new Worker(program);
       worker.postMessage(job);
@@ -129,7 +131,7 @@ describe("split into partitions", () => {
     new PartTurns(state).pass(held, 0);
     wake();
     await others!;
-    scatter.close();
+    for (const opened of files) closeSync(opened);
     expect(paths.map((path, p) => readFileSync(path, "utf8") === expected[p])).not.toContain(false);
     rmSync(into, { recursive: true });
   });

@@ -11,7 +11,8 @@ import type { Scatter } from "./scatter.js";
 export interface ScatterJob {
   readonly fields: readonly string[];
   readonly missing: Exclude<Missing, (record: Uint8Array) => void>;
-  readonly paths: readonly string[];
+  /** Descriptors, which all threads of a process share. */
+  readonly files: readonly number[];
   readonly parts: readonly RecordsPart[];
   /** In shared memory: see `Scatter`. */
   readonly positions: Float64Array;

@@ -6,15 +6,11 @@ import { PartTurns } from "./part-turns.js";
 import { Scatter } from "./scatter.js";
 import type { ScatterJob, ScatterMessage } from "./scatter-threads.js";
 
-const { fields, missing, paths, parts, positions, turns, limit } = await jobOfThread<ScatterJob>();
+const { fields, missing, files, parts, positions, turns, limit } = await jobOfThread<ScatterJob>();
 const tell = (message: ScatterMessage) => parentPort?.postMessage(message);
 try {
-  const scatter = new Scatter(fields, missing, paths, positions, limit);
-  try {
-    await scatter.parts(parts, new PartTurns(turns), (records, bytes) => tell({ records, bytes }));
-  } finally {
-    scatter.close();
-  }
+  const scatter = new Scatter(fields, missing, files, positions, limit);
+  await scatter.parts(parts, new PartTurns(turns), (records, bytes) => tell({ records, bytes }));
   tell({ done: true });
 } catch (error) {
   tell(failureOf(error));

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import {
   type ByteBatch,
   openPart,
@@ -21,14 +21,15 @@ export class Scatter {
   readonly #fields: readonly string[];
   readonly #missing: Missing;
   readonly #limit: RecordLimit;
-  readonly #files: number[];
+  readonly #files: readonly number[];
   /** Where the next record of each file goes. Threads share it. */
   readonly #positions: Float64Array;
 
+  /** @param files their descriptors, one a partition; all threads write to the same. */
   constructor(
     fields: readonly string[],
     missing: Missing,
-    paths: readonly string[],
+    files: readonly number[],
     positions: Float64Array,
     limit: RecordLimit,
   ) {
@@ -36,13 +37,7 @@ export class Scatter {
     this.#limit = limit;
     this.#missing = missing;
     this.#positions = positions;
-    this.#files = [];
-    try {
-      for (const path of paths) this.#files.push(openSync(path, "r+"));
-    } catch (error) {
-      this.close();
-      throw error;
-    }
+    this.#files = files;
   }
 
   /** Writes the header of each file. */
@@ -202,10 +197,6 @@ export class Scatter {
       this.#positions[p]! += offsets[p + 1]! - offsets[p]!;
     }
     return places;
-  }
-
-  close(): void {
-    for (const file of this.#files.splice(0)) closeSync(file);
   }
 }
 

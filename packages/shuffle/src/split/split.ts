@@ -136,9 +136,9 @@ async function scatterToFiles<R, B extends By<R>>(
   try {
     const parts =
       threads && (await source.split(Math.ceil(byteLength! / PART_BYTES), { guess: true }));
-    const paths = await files.makeAll(count);
+    const opened = await files.makeAll(count);
     const positions = new Float64Array(new SharedArrayBuffer(8 * count));
-    const scatter = new Scatter(fields, missing, paths, positions, limit);
+    const scatter = new Scatter(fields, missing, opened, positions, limit);
     try {
       const { header } = source.format;
       // The header of a CSV that nobody has read yet is unknown.
@@ -149,7 +149,15 @@ async function scatterToFiles<R, B extends By<R>>(
         (!watch || !parts[0] || (await watch.isSettledBy(parts[0], { signal, limit })))
       ) {
         scatter.begin(header);
-        const job = { fields, missing, paths, parts, positions, turns: PartTurns.state(), limit };
+        const job = {
+          fields,
+          missing,
+          files: opened,
+          parts,
+          positions,
+          turns: PartTurns.state(),
+          limit,
+        };
         await threads.scatter(scatter, job, signal);
       } else {
         await threads?.end();
@@ -162,12 +170,12 @@ async function scatterToFiles<R, B extends By<R>>(
     } catch (cause) {
       progress.end();
       throw diskError("write to", files.folder, cause);
-    } finally {
-      scatter.close();
     }
     files.bytes = positions.reduce((sum, length) => sum + length, 0);
   } finally {
+    // No thread may write any longer: another file could get the same number.
     await threads?.end();
+    files.close();
   }
   progress.done();
   return true;
@@ -208,6 +216,8 @@ class SplitFiles {
   readonly #extension: string;
   readonly #header: () => Uint8Array | undefined;
   readonly #paths: string[] = [];
+  /** Descriptors of those that {@link makeAll} has made. */
+  readonly #open: number[] = [];
   /** Folders that were created, outer ones first. */
   readonly #made: string[] = [];
   readonly #folders = new Set<string>();
@@ -281,19 +291,27 @@ class SplitFiles {
     this.bytes += piece.length;
   }
 
-  /** Creates this many empty files, named by number. */
-  async makeAll(count: number): Promise<string[]> {
+  /**
+   * Creates this many empty files, named by number.
+   *
+   * @returns their descriptors, for all threads; {@link close} ends them.
+   */
+  async makeAll(count: number): Promise<readonly number[]> {
     await this.#makeFolder(this.folder);
     for (let index = 0; index < count; index++) {
       const path = join(this.folder, `${index}${this.#extension}`);
       try {
-        closeSync(openSync(path, "wx"));
+        this.#open.push(openSync(path, "wx"));
       } catch (cause) {
         throw diskError("make", path, cause);
       }
       this.#paths.push(path);
     }
-    return [...this.#paths];
+    return [...this.#open];
+  }
+
+  close(): void {
+    for (const file of this.#open.splice(0)) closeSync(file);
   }
 
   async #makeFolder(folder: string): Promise<void> {
