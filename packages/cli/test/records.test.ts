@@ -807,6 +807,29 @@ describe("inputs and outputs", () => {
     },
   );
 
+  test("an output within a file is wrong use", async () => {
+    for (const words of [
+      ["sort", "e.ndjson", "--by", "user", "-o", "e.ndjson/x"],
+      ["count", "e.ndjson", "-o", "e.ndjson/x/y"],
+      ["split", "e.ndjson", "--by", "user", "-o", "e.ndjson/x"],
+      ["count", "e.ndjson", "--reject", "e.ndjson/x"],
+    ]) {
+      const { code, err } = await run(words);
+      expect([code, err]).toEqual([2, expect.stringContaining("there is no directory ")]);
+    }
+  });
+
+  test("a number that no double holds is refused as a key or a sum, and else passes", async () => {
+    const line = '{"k":1,"n":1e400}\n';
+    expect(await out(["group", "--by", "k", "--first", "n"], line)).toBe(
+      '{"k":1,"first_n":1e400}\n',
+    );
+    const summed = await run(["group", "--by", "k", "--sum", "n"], line);
+    expect(summed.err).toContain("partd: --sum n for 1 is beyond 1.8e308");
+    const keyed = await run(["group", "--by", "n", "--count"], line);
+    expect(keyed.err).toContain("a number beyond 1.8e308 where its key should be");
+  });
+
   test("numbers are as they were written, also in CSV", async () => {
     const line =
       '{"a":12345678901234567890,"b":1.0,"c":1e3,"d":{"x":1.0},"e":"x,\\u00e9","f":null,"1":true}';

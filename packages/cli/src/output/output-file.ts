@@ -18,7 +18,8 @@ export async function createOutput(name: string, { force = false } = {}): Promis
   try {
     return await OutputFile.create(name, { accept });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
     throw new UsageError(`there is no directory ${dirname(name)} to write ${basename(name)} in`);
   }
 }

@@ -11,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../command/failure.js";
 import { showMany } from "../command/quantity.js";
 import { appendStart, PartFile } from "./part-file.js";
@@ -335,8 +335,10 @@ function listing(directory: string): string[] {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return [];
-    if (code === "ENOTDIR") throw new UsageError(`${directory} is a file; --out takes a directory`);
-    throw error;
+    if (code !== "ENOTDIR") throw error;
+    if (existsSync(directory))
+      throw new UsageError(`${directory} is a file; --out takes a directory`);
+    throw new UsageError(`there is no directory ${dirname(directory)} for ${directory}`);
   }
 }
 

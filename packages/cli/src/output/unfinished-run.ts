@@ -94,7 +94,8 @@ function create(directory: string, note: string, output: string): void {
   try {
     mkdirSync(draft);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
     throw new UsageError(`there is no directory ${dirname(resolve(output))} for ${output}`);
   }
   mkdirSync(join(draft, PARTS));

@@ -4,6 +4,7 @@ import {
   parseFieldPath,
   type RecordFormat,
   type ScannerOptions,
+  VALUE_KIND,
 } from "@partd/records";
 import { UsageError } from "../command/failure.js";
 
@@ -52,9 +53,11 @@ export class FieldSearch {
     if (this.#records === 0) this.#refuseTwins();
     let count = 0;
     this.#unseen = this.#unseen.filter((field) => {
-      const scan = this.#format.scanner([field], this.#options).scan(batch);
+      // As a key, a number that no double holds would be refused, and the field may be no key.
+      const scan = this.#format.scanner([], { ...this.#options, values: [field] }).scan(batch);
       count = scan.count;
-      for (let i = 0; i < scan.count; i++) if (!scan.missing(i)) return false;
+      const kinds = scan.kinds(0);
+      for (let i = 0; i < scan.count; i++) if (kinds[i] !== VALUE_KIND.missing) return false;
       return true;
     });
     this.#records += count;
