@@ -301,6 +301,22 @@ export const appendCases: readonly StoreCase[] = [
     },
   },
   {
+    name: "an array with methods of its own is its bytes",
+    run: async ({ store }) => {
+      const other = () => bytes("other");
+      for (const byteLength of [5, 100_000]) {
+        const value = new Uint8Array(byteLength).fill(7);
+        const odd = Object.assign(value.slice(), { subarray: other, slice: other, set: other });
+        await store.append({ x: odd });
+        await store.append({ x: odd });
+        await store.iset("y", odd, { replace: true } as object);
+        const twice = new Uint8Array(2 * byteLength).fill(7);
+        equal(await store.get(["x", "y"]), [twice, value], `x and y of ${byteLength} bytes`);
+        await store.delete(["x", "y"]);
+      }
+    },
+  },
+  {
     name: "an iterable that throws appends nothing, and its error comes through",
     run: async ({ store }) => {
       const reason = new Error("from the iterable");

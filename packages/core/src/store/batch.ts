@@ -117,9 +117,9 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
 }
 
 /**
- * The bytes of a value. Those of a subclass, or of an array with a `length` of its own, become a plain
- * array over the same memory: that `length` may lie, and `Symbol.species` may make something else of a
- * part. From here on `length` is true; `byteLength`, which costs more to ask, may still be a property of
+ * The bytes of a value. Those of a subclass, or of an array with a `length` or `subarray` of its own, become
+ * a plain array over the same memory: that `length` may lie, and `Symbol.species` may make something else of
+ * a part. From here on `length` is true; `byteLength`, which costs more to ask, may still be a property of
  * the array itself: no store asks it.
  *
  * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred or made shorter:
@@ -144,8 +144,9 @@ export function takeBytes(key: Key, value: unknown): Uint8Array {
 
 /** The same for bytes without a key; `undefined` if they are lost. */
 export function plainBytes(value: Uint8Array): Uint8Array | undefined {
-  const { constructor: made } = value;
-  const isPlain = made === Uint8Array || made === nodeBuffer;
+  const { constructor: made, subarray } = value;
+  const isPlain =
+    (made === Uint8Array && subarray === cut) || (made === nodeBuffer && subarray === cutNode);
   const length = lengthOf.call(value);
   if (isPlain && length > 0 && length === value.length) return value;
   if (length === 0 && isLost(value)) return undefined;
@@ -230,7 +231,8 @@ function* pairsOf<V>(pairs: Iterable<readonly [Key, V]>): Iterable<readonly [Key
 }
 
 const nodeBuffer = (globalThis as { Buffer?: { prototype: Uint8Array } }).Buffer;
-const { at: itemOf } = Uint8Array.prototype;
+const { at: itemOf, subarray: cut } = Uint8Array.prototype;
+const cutNode = nodeBuffer?.prototype.subarray;
 
 function typeName(value: unknown): string {
   if (value === null || typeof value !== "object") return value === null ? "null" : typeof value;

@@ -1,3 +1,4 @@
+import { viewOf } from "@partd/core/author";
 import type { Argument, Connection, Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { APPEND, BEGIN_PUSH, END_PUSH } from "../scripts/change-scripts.js";
@@ -228,9 +229,9 @@ function join(appends: readonly Entries[]) {
 
 /** The chunks of a value, as Buffers over its memory. */
 export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
+  const { buffer, byteOffset } = viewOf(value); // An array may have a `buffer` of its own.
   for (let at = 0; at < value.length; at += CHUNK_BYTES) {
-    const length = Math.min(CHUNK_BYTES, value.length - at);
-    yield Buffer.from(value.buffer as ArrayBuffer, value.byteOffset + at, length);
+    yield Buffer.from(buffer, byteOffset + at, Math.min(CHUNK_BYTES, value.length - at));
   }
 }
 
