@@ -51,8 +51,9 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
     options: ArrowGetOptions<C>,
   ): Promise<Values<K, Table<Pick<T, C>>>>;
   override get(keys: KeyTree, options?: ArrowGetOptions<PropertyKey>): Promise<never> {
-    return (this.#narrowed(options)?.get(keys, options) ??
-      super.get(keys, options)) as Promise<never>;
+    const { columns, ...rest } = options ?? {};
+    const narrowed = this.#narrowed(columns);
+    return (narrowed ? narrowed.get(keys, rest) : super.get(keys, options)) as Promise<never>;
   }
 
   /** Yields each appended record batch as a table of its own. */
@@ -65,7 +66,8 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
     key: Key,
     options?: ArrowGetOptions<PropertyKey>,
   ): AsyncGenerator<never, void, undefined> {
-    const tables = this.#narrowed(options)?.stream(key, options) ?? super.stream(key, options);
+    const { columns, ...rest } = options ?? {};
+    const tables = this.#narrowed(columns)?.stream(key, rest) ?? super.stream(key, options);
     let first: Table<T> | undefined;
     for await (const table of tables) {
       first ??= table;
@@ -90,10 +92,12 @@ export class Arrow<T extends TypeMap = UnknownColumns> extends Encode<Table<T>> 
   }
 
   /** The store that reads only the requested columns; `undefined` without a request. */
-  #narrowed(options: ArrowGetOptions<PropertyKey> | undefined): Encode<Table<T>> | undefined {
-    const columns = options?.columns?.map(String);
+  #narrowed(
+    columns: ArrowGetOptions<PropertyKey>["columns"] | undefined,
+  ): Encode<Table<T>> | undefined {
     if (columns === undefined) return undefined;
     const { schema, concurrency } = this.#options;
-    return new Encode(this._store, arrowCodec<T>({ schema, columns }), { concurrency });
+    const codec = arrowCodec<T>({ schema, columns: columns.map(String) });
+    return new Encode(this._store, codec, { concurrency });
   }
 }

@@ -70,5 +70,6 @@ export {
   sizesOf,
   streamedSize,
 } from "./store/listing.js";
+export { checkOperation } from "./store/operation-options.js";
 export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";

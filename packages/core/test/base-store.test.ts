@@ -457,7 +457,7 @@ test("what is no signal, no options and no function is refused as such, and chan
     ]) {
       await expect(operation()).rejects.toMatchObject({
         code: "ERR_PARTD_VALUE",
-        message: expect.stringMatching(/signal must be an AbortSignal|The options of a call/),
+        message: expect.stringMatching(/signal must be an AbortSignal|takes an object of options/),
       });
     }
   }

@@ -12,6 +12,7 @@ import {
   BaseStore,
   type Batch,
   checkIntegerOption,
+  checkOperation,
   type GetOptions,
   type OptionNames,
   prefixText,
@@ -33,7 +34,7 @@ import { pairsOf } from "./read/entries.js";
 import { HeldStream, ValueStream } from "./read/held-stream.js";
 import { planRead, sizesOf } from "./read/read-plan.js";
 import { valuesOf } from "./read/values.js";
-import { type LongOptions, Verification, type VerifyReport } from "./verify.js";
+import { LONG_OPTIONS, type LongOptions, Verification, type VerifyReport } from "./verify.js";
 import { Writer } from "./writer.js";
 
 export interface LogStoreOptions {
@@ -271,7 +272,8 @@ export class LogStore extends BaseStore {
    *   `salvage`; then no value is changed.
    */
   async compact(options: LongOptions = {}): Promise<CompactReport> {
-    await this.flush(options); // Opens the store.
+    checkOperation("compact", options, LONG_OPTIONS);
+    await this.flush({ signal: options.signal }); // Opens the store.
     return this.#background("compact", options, (signal) =>
       compact(this.#opened.dataSet, {
         signal,
@@ -289,7 +291,8 @@ export class LogStore extends BaseStore {
    * read meanwhile; their appends are not part of it.
    */
   async verify(options: LongOptions = {}): Promise<VerifyReport> {
-    await this.flush(options); // Opens the store.
+    checkOperation("verify", options, LONG_OPTIONS);
+    await this.flush({ signal: options.signal }); // Opens the store.
     return this.#background("verify", options, async (signal) => {
       const { dataSet } = this.#opened;
       const verification = await this.withLock(

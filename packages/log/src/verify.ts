@@ -1,6 +1,6 @@
 import { fstatSync } from "node:fs";
 import { decodeKey, isPartdError, type Key, type OperationOptions } from "@partd/core";
-import { Pace } from "@partd/core/author";
+import { type OptionNames, Pace } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { DataSet } from "./data-set/data-set.js";
 import { Manifest } from "./data-set/manifest.js";
@@ -29,6 +29,8 @@ export interface LongOptions extends OperationOptions {
   /** Called from time to time, and at the end, when all bytes are done. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
 }
+
+export const LONG_OPTIONS: OptionNames<LongOptions> = { signal: true, onProgress: true };
 
 /** A damaged stretch of a file. */
 export interface Damage {

@@ -6,6 +6,7 @@ import {
   type Batch,
   checkIntact,
   checkIntegerOption,
+  checkOperation,
   type ExclusivePurpose,
   type GetOptions,
   type OptionNames,
@@ -13,7 +14,7 @@ import {
 } from "@partd/core/author";
 import type { ObjectClient } from "./client.js";
 import { DataSet } from "./data-set/data-set.js";
-import { dropAll, type SweepOptions, sweep } from "./data-set/sweep.js";
+import { dropAll, SWEEP_OPTIONS, type SweepOptions, sweep } from "./data-set/sweep.js";
 import { Cover } from "./format/cover.js";
 import { type RequestCounts, Requests } from "./objects/requests.js";
 import { type FetchOptions, fetchAll } from "./read/fetch.js";
@@ -132,6 +133,7 @@ export class S3Store extends BaseStore {
    * this store ends that.
    */
   async seal(options: OperationOptions = {}): Promise<void> {
+    checkOperation("seal", options);
     await this.flush(options); // Opens the store.
     this.#writer.freeMemory();
     await this.#writer.writeIndex();
@@ -145,7 +147,8 @@ export class S3Store extends BaseStore {
    * @returns the number of objects removed.
    */
   async sweep(options: SweepOptions = {}): Promise<number> {
-    await this.flush(options);
+    checkOperation("sweep", options, SWEEP_OPTIONS);
+    await this.flush({ signal: options.signal });
     return sweep(this.#dataSet, options);
   }
 

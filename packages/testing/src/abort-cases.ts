@@ -134,7 +134,8 @@ async function stops<T>(
   }
 }
 
-function operations(
+/** Each operation of a store, with these options. */
+export function operations(
   store: Store,
   options: OperationOptions,
 ): (readonly [string, () => Promise<unknown>])[] {

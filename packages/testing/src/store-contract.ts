@@ -7,6 +7,7 @@ import { lifecycleCases } from "./lifecycle-cases.js";
 import { listingCases } from "./listing-cases.js";
 import { lockCases } from "./lock-cases.js";
 import { storeProperty } from "./model.js";
+import { optionCases } from "./option-cases.js";
 import { readCases } from "./read-cases.js";
 import { scaleCases } from "./scale-cases.js";
 import { bindStoreCase, type StoreContractOptions } from "./store-case.js";
@@ -31,6 +32,7 @@ export function storeContract(open: OpenStore, options: StoreContractOptions = {
     ...lockCases,
     ...lifecycleCases,
     ...abortCases,
+    ...optionCases,
     ...scaleCases,
   ];
   return [

@@ -169,6 +169,11 @@ class CutsLongValues extends Plain {
     });
   }
 }
+class IgnoresItsOptions extends Dict {
+  override get(keys: never): Promise<never> {
+    return super.get(keys) as Promise<never>;
+  }
+}
 class ReadsEntriesLate extends Dict {
   override async append(data: Entries<Uint8Array>, options?: OperationOptions): Promise<void> {
     await super.get("any", options);
@@ -287,6 +292,7 @@ const broken: [OpenStore, string, StoreContractOptions?][] = [
   [() => new ClosesOnce(), "a store that was never used closes too"],
   [() => new LosesUpdates(), "200 overlapping appends to shared keys"],
   [() => new IgnoresSignals(), "an operation whose signal is aborted before"],
+  [() => new IgnoresItsOptions(), "an operation refuses an option"],
   [() => new ListsWhatIsEmpty(), "iset of no bytes empties the key"],
   [
     () => new ListsWhatIsEmpty(),

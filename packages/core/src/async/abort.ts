@@ -3,17 +3,13 @@ import { describeArgument } from "../option-names.js";
 import type { OperationOptions } from "../store/store.js";
 
 /**
- * @throws the reason of `options.signal` if it is aborted; `ERR_PARTD_VALUE` if `options` is null or
- *   `signal` is not a signal.
+ * @throws the reason of `options.signal` if it is aborted; `ERR_PARTD_VALUE` if it is not a signal.
  */
-export function checkOptions(options: OperationOptions): void {
-  const signal = (options as OperationOptions | null)?.signal;
-  if (options === null || (signal && typeof signal.throwIfAborted !== "function")) {
+export function checkOptions({ signal }: OperationOptions): void {
+  if (signal && typeof signal.throwIfAborted !== "function") {
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      options === null
-        ? "The options of a call are an object, such as { signal }, or left out, and not null."
-        : `signal must be an AbortSignal, such as new AbortController().signal, not ${describeArgument(signal)}.`,
+      `signal must be an AbortSignal, such as new AbortController().signal, not ${describeArgument(signal)}.`,
     );
   }
   signal?.throwIfAborted();

@@ -8,6 +8,7 @@ import { describeArgument } from "../option-names.js";
 import { type Batch, changedMeanwhile, checkIntact, takeBytes, toBatch } from "./batch.js";
 import { checkCritical, checkNotHeld, runHolding } from "./held-locks.js";
 import { byteEntries, checkLongest, prefixText, selectKeys, streamedSize } from "./listing.js";
+import { checkOperation } from "./operation-options.js";
 import {
   type EntryOrBatch,
   type ExclusivePurpose,
@@ -54,7 +55,8 @@ export abstract class BaseStore extends Primitives implements Store {
   // ---- The store -------------------------------------------------------------------------------
 
   async append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
-    const batch = toBatch(data);
+    const batch = toBatch(data); // First: append("x", bytes) has no wrong option, but wrong data.
+    checkOperation("append", options);
     let hasWaited = false;
     const appended = this.#shared(options, () => {
       if (hasWaited) checkIntact(batch);
@@ -68,6 +70,7 @@ export abstract class BaseStore extends Primitives implements Store {
     keys: K,
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
+    checkOperation("get", options);
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
     const values = await this.#shared(options, () => this._get(flat, options));
@@ -75,6 +78,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    checkOperation("stream", options);
     const text = encodeKey(key);
     const pieces = await this.#shared(options, () => this._stream(text, options));
     for await (const piece of pieces) {
@@ -84,6 +88,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
+    checkOperation("iset", options);
     const text = encodeKey(key);
     const bytes = takeBytes(key, value);
     const { length } = bytes;
@@ -99,6 +104,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
+    checkOperation("delete", options);
     const flat = flattenKeys(keys);
     await this.#exclusive({ operation: "delete", keys: flat }, options, () =>
       this._whileRemoving(flat, () => this._delete(flat, options)),
@@ -109,6 +115,7 @@ export abstract class BaseStore extends Primitives implements Store {
     keys: K,
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
+    checkOperation("pop", options);
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
     const values = await this.#exclusive({ operation: "pop", keys: flat }, options, async () => {
@@ -120,6 +127,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    checkOperation("keys", options);
     this.#check(options);
     prefixText(options); // Rejects a prefix that is not a key before anything is opened.
     const sorted = options.sorted
@@ -143,6 +151,7 @@ export abstract class BaseStore extends Primitives implements Store {
   async *#entries(
     options: EntriesOptions,
   ): AsyncGenerator<readonly (readonly [Key, Uint8Array])[], void, undefined> {
+    checkOperation("entries", options);
     this.#check(options);
     prefixText(options);
     checkLongest(options);
@@ -163,6 +172,7 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async count(options: OperationOptions = {}): Promise<number> {
+    checkOperation("count", options);
     const count = await this.#shared(options, () => this._count(options));
     if (count !== undefined) return count;
     let listed = 0;
@@ -175,12 +185,14 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async size(key: Key, options: OperationOptions = {}): Promise<number> {
+    checkOperation("size", options);
     const [size] = await this.sizes([key], options);
     return size as number;
   }
 
   /** For authors: what `size` returns, for each of `keys`. */
   async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
+    checkOperation("sizes", options);
     const texts = keys.map(encodeKey);
     const known = await this.#shared(options, () => this._sizes(texts, options));
     if (known !== undefined) return known;
@@ -193,6 +205,7 @@ export abstract class BaseStore extends Primitives implements Store {
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
+    checkOperation("withLock", options);
     checkCritical(critical);
     return this.#exclusive({ operation: "withLock" }, options, async () => {
       const held = new HeldStore(this);
@@ -207,10 +220,12 @@ export abstract class BaseStore extends Primitives implements Store {
   }
 
   async flush(options: OperationOptions = {}): Promise<void> {
+    checkOperation("flush", options);
     await this.#shared(options, () => this._flush(options));
   }
 
   async drop(options: OperationOptions = {}): Promise<void> {
+    checkOperation("drop", options);
     await this.#exclusive({ operation: "drop" }, options, async () => {
       try {
         await this._drop(options);

@@ -4,6 +4,7 @@ import { copyTree, listKeys, nestValues } from "../keys/key-tree.js";
 import type { Key, KeyTree } from "../keys/keys.js";
 import { describeArgument } from "../option-names.js";
 import { entriesByKey } from "./listing.js";
+import { checkOperation } from "./operation-options.js";
 import type {
   Entries,
   EntriesOptions,
@@ -73,7 +74,8 @@ export abstract class Decorator<V, Held extends Store<V> = Store<V>> implements 
   }
 
   /** Deletes only what has been decoded: after `ERR_PARTD_CORRUPT` the store is as it was. */
-  async pop<const K extends KeyTree>(keys: K, options?: GetOptions): Promise<Values<K, V>> {
+  async pop<const K extends KeyTree>(keys: K, options: GetOptions = {}): Promise<Values<K, V>> {
+    checkOperation("pop", options);
     const flat = listKeys(keys);
     const tree = copyTree(keys);
     return this._store.withLock(async (store) => {

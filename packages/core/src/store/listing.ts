@@ -1,6 +1,7 @@
 import { PartdError } from "../errors.js";
 import { encodeKey, type Key } from "../keys/keys.js";
 import { concatBytes } from "../memory/bytes.js";
+import { checkOperation } from "./operation-options.js";
 import type { EntriesOptions, KeysOptions, LowerStore, OperationOptions, Store } from "./store.js";
 
 // The listings of any store, by its `keys`, `get` and `stream`: for what has no cheaper way.
@@ -17,11 +18,13 @@ export async function* entriesByKey<V>(
   sizes?: (keys: readonly Key[]) => Promise<readonly number[] | undefined>,
   mostKeys = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<readonly [Key, V], void, undefined> {
+  checkOperation("entries", options);
   const longest = checkLongest(options);
   const groupKeys = Math.min(mostKeys, GROUP_KEYS);
+  const { longest: _, ...listing } = options;
   const reading: OperationOptions = { signal: options.signal };
   let keys: Key[] = [];
-  for await (const key of store.keys(options)) {
+  for await (const key of store.keys(listing)) {
     if (keys.push(key) === groupKeys) {
       yield* read(keys);
       keys = [];
@@ -73,7 +76,8 @@ export async function* byteEntries(
     }
     return;
   }
-  for await (const key of store.keys(options)) {
+  const { longest: _, ...listing } = options;
+  for await (const key of store.keys(listing)) {
     const pieces = store.stream(key, { signal: options.signal });
     for await (const piece of gatherPieces(pieces, longest)) yield [key, piece];
   }

@@ -1,4 +1,5 @@
 import type { OperationOptions } from "@partd/core";
+import type { OptionNames } from "@partd/core/author";
 import type { ListedObject } from "../client.js";
 import { Cover } from "../format/cover.js";
 import {
@@ -20,6 +21,8 @@ export interface SweepOptions extends OperationOptions {
    */
   readonly olderThanMs?: number | undefined;
 }
+
+export const SWEEP_OPTIONS: OptionNames<SweepOptions> = { signal: true, olderThanMs: true };
 
 /** Removes parts without a commit. */
 export async function sweep(

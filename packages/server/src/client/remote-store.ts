@@ -16,6 +16,7 @@ import {
   byteEntries,
   checkCritical,
   checkNotHeld,
+  checkOperation,
   checkOptions,
   copyTree,
   countKeys,
@@ -72,6 +73,7 @@ export abstract class RemoteStore implements Store {
   append(data: Entries<Uint8Array>, options: AppendOptions = {}): Promise<void> {
     try {
       const batch = toBatch(data);
+      checkOperation("append", options);
       this.#check(options);
       if (batch.keys.length === 0) return Promise.resolve();
       checkLengths(batch.keys);
@@ -85,18 +87,21 @@ export abstract class RemoteStore implements Store {
     keys: K,
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
+    checkOperation("get", options);
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
     return nestValues(tree, await this.#values(Type.GET, flat, options));
   }
 
   async *stream(key: Key, options: GetOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    checkOperation("stream", options);
     const text = encodeKey(key);
     checkLengths([text]);
     yield* this.#pieces(Type.STREAM, options, text);
   }
 
   async iset(key: Key, value: Uint8Array, options: IsetOptions = {}): Promise<void> {
+    checkOperation("iset", options);
     const text = encodeKey(key);
     const bytes = takeBytes(key, value);
     checkLengths([text]);
@@ -109,7 +114,7 @@ export abstract class RemoteStore implements Store {
       );
       if (set) return;
     }
-    const body = new BatchBody({ keys: [text], values: [bytes], byteLength: bytes.byteLength });
+    const body = new BatchBody({ keys: [text], values: [bytes], byteLength: bytes.length });
     const setting = this.#acknowledge(Type.SET, body, options);
     this.#isets.set(text, setting);
     try {
@@ -121,6 +126,7 @@ export abstract class RemoteStore implements Store {
   }
 
   async delete(keys: Key | readonly Key[], options: OperationOptions = {}): Promise<void> {
+    checkOperation("delete", options);
     const flat = flattenKeys(keys);
     this.#check(options);
     if (flat.length === 0) return;
@@ -133,6 +139,7 @@ export abstract class RemoteStore implements Store {
     keys: K,
     options: GetOptions = {},
   ): Promise<Values<K, Uint8Array>> {
+    checkOperation("pop", options);
     const flat = flattenKeys(keys);
     const tree = copyTree(keys);
     this.#forgetIsets(flat);
@@ -141,6 +148,7 @@ export abstract class RemoteStore implements Store {
   }
 
   async *keys(options: KeysOptions = {}): AsyncGenerator<Key, void, undefined> {
+    checkOperation("keys", options);
     this.#check(options);
     const texts = selectKeys(this.#keyTexts(options), options);
     for await (const text of texts) yield decodeKey(text);
@@ -151,17 +159,20 @@ export abstract class RemoteStore implements Store {
   }
 
   async count(options: OperationOptions = {}): Promise<number> {
+    checkOperation("count", options);
     const answer = await this.#numbers(Type.COUNT, NO_BODY, 1, options);
     return answer?.[0] ?? countKeys(this, options);
   }
 
   async size(key: Key, options: OperationOptions = {}): Promise<number> {
+    checkOperation("size", options);
     const [size] = await this.sizes([key], options);
     return size as number;
   }
 
   /** For authors: what `size` returns, for each of `keys`. */
   async sizes(keys: readonly Key[], options: OperationOptions = {}): Promise<readonly number[]> {
+    checkOperation("sizes", options);
     const known = await this.#sizes(keys, options);
     // From an older server, stream a few values at a time: each may have a megabyte on its way.
     const size = (key: Key) => streamedSize(this, key, options);
@@ -172,6 +183,7 @@ export abstract class RemoteStore implements Store {
     critical: (store: Store) => T | Promise<T>,
     options: OperationOptions = {},
   ): Promise<T> {
+    checkOperation("withLock", options);
     checkCritical(critical);
     this.#check(options);
     if (this.#lease) return this.#critical(critical, this.#lease);
@@ -195,11 +207,13 @@ export abstract class RemoteStore implements Store {
   }
 
   async flush(options: OperationOptions = {}): Promise<void> {
+    checkOperation("flush", options);
     this.#check(options);
     await this.flushServer(options);
   }
 
   async drop(options: OperationOptions = {}): Promise<void> {
+    checkOperation("drop", options);
     this.#check(options);
     this.#isets.clear();
     await this.#acknowledge(Type.DROP, NO_BODY, options);
@@ -223,6 +237,7 @@ export abstract class RemoteStore implements Store {
   async *#entries(
     options: EntriesOptions,
   ): AsyncGenerator<readonly [Key, Uint8Array], void, undefined> {
+    checkOperation("entries", options);
     this.#check(options);
     const { signal } = options;
     const mostKeys = await this.#mostSizes({ signal });

@@ -6,6 +6,7 @@ import { type OperationOptions, PartdError, type Store } from "@partd/core";
 import {
   checkByteStore,
   checkIntegerOption,
+  checkOperation,
   type OptionNames,
   onAbort,
   takeOptions,
@@ -199,7 +200,9 @@ export class Server implements AsyncDisposable {
    *   with the signal's reason, while the store goes on to flush and close; another `close()` waits for
    *   it, and rejects if the flush fails.
    */
-  close({ signal }: OperationOptions = {}): Promise<void> {
+  async close(options: OperationOptions = {}): Promise<void> {
+    checkOperation("close", options);
+    const { signal } = options;
     if (signal?.aborted) this.#hurry.abort();
     const forget = signal && onAbort(signal, () => this.#hurry.abort());
     this.#closing ??= this.#close().catch((error: unknown) => {

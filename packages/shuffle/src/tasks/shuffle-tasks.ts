@@ -8,6 +8,7 @@ import {
 } from "@partd/core";
 import {
   checkByteStore,
+  checkOperation,
   checkOptionNames,
   type OptionNames,
   unlessAborted,
@@ -131,7 +132,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /** The committed tasks, which need not be run again. */
-  async tasks(options?: OperationOptions): Promise<string[]> {
+  async tasks(options: OperationOptions = {}): Promise<string[]> {
+    checkOperation("tasks", options);
     return [...(await this.#journal.read(options)).committed.keys()].sort(compareTasks);
   }
 
@@ -139,8 +141,9 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    * Ends writing: no task can be committed any more, and partitions can be read. Sealing again does
    * nothing.
    */
-  async seal(options?: OperationOptions): Promise<void> {
-    const agreed = await unlessAborted(this.#settings.agree(), options?.signal);
+  async seal(options: OperationOptions = {}): Promise<void> {
+    checkOperation("seal", options);
+    const agreed = await unlessAborted(this.#settings.agree(), options.signal);
     await this.#journal.update((state) => {
       this.#settings.checkKept(state, agreed);
       return state.isSealed ? undefined : { sealed: true };
@@ -216,7 +219,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
    *
    * @throws `ERR_PARTD_VALUE` before the shuffle is sealed.
    */
-  async sweep(options?: OperationOptions): Promise<void> {
+  async sweep(options: OperationOptions = {}): Promise<void> {
+    checkOperation("sweep", options);
     const { committed, isSealed } = await this.#journal.read(options);
     if (!isSealed) {
       throw new PartdError(
@@ -228,7 +232,8 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
   }
 
   /** Removes the shuffle with all its records. Call it when no process writes or reads any more. */
-  async drop(options?: OperationOptions): Promise<void> {
+  async drop(options: OperationOptions = {}): Promise<void> {
+    checkOperation("drop", options);
     // First the journal: a drop that was killed must not leave tasks that count and have no records.
     await this.#store.delete(tuple(this.#name, "journal"), options);
     this.#settings.forget();

@@ -1,5 +1,5 @@
 import { type OperationOptions, PartdError, type Store, tuple } from "@partd/core";
-import { unlessAborted } from "@partd/core/author";
+import { checkOperation, unlessAborted } from "@partd/core/author";
 import type { PartitionFinder } from "../partition/partitioner.js";
 import { inputOf, isRecords, type Keyer, type Source } from "../source/input.js";
 import { encodeStructured } from "../source/structured.js";
@@ -53,6 +53,7 @@ export class TaskWriter<R> implements AsyncDisposable {
 
   /** Writes all records of a source. May be called again for more. Rows of CSV become objects. */
   async write(source: Source<R>, options: OperationOptions = {}): Promise<void> {
+    checkOperation("write", options);
     this.#checkOpen();
     options.signal?.throwIfAborted();
     const writing = this.#write(source, options);
@@ -126,6 +127,7 @@ export class TaskWriter<R> implements AsyncDisposable {
    *   dropped since the attempt began.
    */
   async commit(options: OperationOptions = {}): Promise<boolean> {
+    checkOperation("commit", options);
     this.#checkOpen();
     this.#agreed ??= await unlessAborted(this.#settings.agree(), options.signal);
     const agreed = this.#agreed;
