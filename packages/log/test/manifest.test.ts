@@ -284,3 +284,50 @@ for (const operation of ["compact", "drop"]) {
     );
   });
 }
+
+test.each([0, 100])(
+  "of stores that find a manifest of %i zeros at once, none takes a line from another",
+  async (zeros) => {
+    const path = manifestOf(await scattered(1));
+    writeFileSync(path, Buffer.alloc(zeros));
+    const line = ["segment", "0123456789abcdef", "1-1-1-one"] as const;
+    const opened: Manifest[] = [];
+    const makeOther = () => {
+      const other = new Manifest(path);
+      opened.push(other);
+      other.add([line], false);
+      return other;
+    };
+    opened.push(
+      new Manifest(path, () => {
+        makeOther(); // After this one has seen that the file is blank.
+        return [];
+      }),
+    );
+    for (const one of opened) {
+      expect(one.isReplaced).toBe(false);
+      expect(one.news()).toEqual([line]);
+      expect(one.damaged).toEqual([]);
+    }
+    writeFileSync(path, Buffer.alloc(zeros));
+    opened.push(
+      new Manifest(path, () => {
+        makeOther();
+        throw new Error("there are segments"); // Those of the other.
+      }),
+    );
+    expect(opened.at(-1)?.news()).toEqual([line]);
+    for (const one of opened) one.close();
+  },
+);
+
+test("stores that salvage a data set without a manifest at once list each segment once", async () => {
+  const directory = await scattered(3);
+  writeFileSync(manifestOf(directory), "");
+  const stores = [0, 1, 2].map(() => new LogStore(directory, { salvage: true }));
+  const values = await Promise.all(stores.map((store) => store.get("x")));
+  expect(values.map(text).map((value) => [...value].sort().join(""))).toEqual(
+    stores.map(() => [...counted(3)].sort().join("")),
+  );
+  for (const store of stores) await store.close();
+});

@@ -106,10 +106,18 @@ export class DataSet {
         this.list.applyNews(this.manifest);
         if (pace.isOver) await pace.rest();
       }
+      const { lost } = this.manifest;
+      if (lost.length > 0) await this.alone({}, async () => this.#announceLost(lost));
     } catch (error) {
       await this.close();
       throw ifSystemError({ action: "open", path: this.directory }, error);
     }
+  }
+
+  /** Lists the segments of a manifest that was blank, unless another store has done it. */
+  #announceLost(lost: readonly ManifestLine[]): void {
+    if (this.list.hasNamedAny) this.relist();
+    else this.announce(lost, true);
   }
 
   /** Applies what other processes have added to the list of segments. */

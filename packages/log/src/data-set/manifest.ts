@@ -42,6 +42,8 @@ import { mayRun } from "./segment.js";
  */
 export class Manifest {
   readonly path: string;
+  /** Lines that a blank file lacks: announce them under the exclusive lock, if no one else has. */
+  readonly lost: readonly ManifestLine[];
   readonly #salvage: boolean;
   #fd: number;
   /** Where the first line begins. */
@@ -66,7 +68,7 @@ export class Manifest {
   ) {
     this.path = path;
     this.#salvage = salvage;
-    makeManifest(path, lines);
+    this.lost = makeManifest(path, lines);
     [this.#fd, this.#start] = openManifest(path, salvage);
     this.#read = this.#start;
   }
@@ -274,15 +276,23 @@ export class Manifest {
 }
 
 /**
- * Creates the file with its first lines in it; of several processes, the first wins. A blank file is
- * replaced, unless `lines` throws: no LogStore leaves one.
+ * Creates the file with its first lines in it; of several processes, the first wins. A blank file gets
+ * its heading, unless `lines` throws.
+ *
+ * @returns the lines that a blank file lacks.
  */
-function makeManifest(path: string, lines: () => readonly ManifestLine[]): void {
+function makeManifest(path: string, lines: () => readonly ManifestLine[]): readonly ManifestLine[] {
   if (isBlank(path)) {
-    renameSync(writeDraft(path, manifestText(lines())), path);
-    return;
+    try {
+      const lost = lines();
+      fillBlank(path);
+      return lost;
+    } catch (error) {
+      if (isBlank(path)) throw error;
+      return []; // Another process has filled it meanwhile, and added the segments that `lines` found.
+    }
   }
-  if (existsSync(path)) return;
+  if (existsSync(path)) return [];
   const draft = writeDraft(path, manifestText(lines()));
   try {
     linkSync(draft, path);
@@ -290,6 +300,30 @@ function makeManifest(path: string, lines: () => readonly ManifestLine[]): void 
     if ((error as NodeJS.ErrnoException).code !== "EEXIST" && !existsSync(path)) throw error;
   } finally {
     rmSync(draft, { force: true });
+  }
+  return [];
+}
+
+/**
+ * Writes the heading into a file without bytes or of zeros, and line feeds over the other zeros. It is the
+ * same file, and every process writes the same: if two do it at once, the lines that the first has added
+ * since stay behind what the second writes. To replace the file would lose them.
+ */
+function fillBlank(path: string): void {
+  const fd = openSync(path, "r+");
+  try {
+    const { size } = fstatSync(fd);
+    if (size > LONGEST) throw tooLong(path, size);
+    const zeros = Buffer.alloc(size);
+    readAllSync(fd, zeros, 0);
+    if (zeros.some((byte) => byte !== 0)) return;
+    const heading = Buffer.from(manifestText([]), "latin1");
+    const filled = Buffer.alloc(Math.max(size, heading.length), "\n");
+    heading.copy(filled);
+    writeAllSync(fd, filled, 0);
+    fdatasyncSync(fd);
+  } finally {
+    closeFile(fd);
   }
 }
 
