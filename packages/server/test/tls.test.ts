@@ -34,10 +34,28 @@ describeReal(openssl, "wss", () => {
     await using client = new Client(server.address, { tls: { ...own, ca: own.cert } });
     await client.append({ x: value });
     expect(await client.get("x")).toEqual(value);
-    // One whom the server does not know.
-    const stranger = new Client(server.address, { tls: { ...other, ca: own.cert }, timeout: 100 });
-    await expect(stranger.get("x")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
   });
+
+  test.each(["TLSv1.2", "TLSv1.3"] as const)(
+    "a client whose certificate the server does not know learns what to do, in %s",
+    async (minVersion) => {
+      const versions = { minVersion, maxVersion: minVersion };
+      await using server = await listen({ ...own, requestCert: true, ca: own.cert });
+      const tls = { ...other, ...versions, ca: own.cert };
+      const stranger = new Client(server.address, { tls, timeout: 1_000 });
+      const failed = new Promise((resolve) => {
+        stranger.addEventListener("retry", ({ detail }) => resolve(detail.error));
+      });
+      const reading = stranger.get("x").catch((error: unknown) => error);
+      const refused = {
+        code: "ERR_PARTD_CONNECTION",
+        message: expect.stringMatching(/does not accept this client's certificate.*tls\.ca/),
+      };
+      expect(await failed).toMatchObject(refused);
+      await stranger.close().catch(() => {});
+      await reading;
+    },
+  );
 
   test("sides that do not trust each other, or share no version, are not tried again", async () => {
     const cases: [ServerOptions["tls"], ClientTls | undefined, string][] = [

@@ -67,7 +67,9 @@ export function connectWith(tls: ClientTls | undefined): Connect {
       // Without a code: the peer has agreed to be a WebSocket, but not to the subprotocol.
       if (code.startsWith("WS_ERR_") || (carrier && code === "")) {
         cause ??= noWebSocket(address, error);
-      } else cause ??= !carrier && TLS_CODE.test(code) ? noTls(address, error) : error;
+      } else if (!carrier && TLS_CODE.test(code)) cause ??= noTls(address, error);
+      else if (!carrier && HUNG_UP.test(code) && hasCertificate(tls)) cause ??= hungUp(error);
+      else cause ??= error;
     });
     socket.on("close", (code, reason) =>
       events.closed(cause ?? closedBy(address, code, String(reason))),
@@ -113,6 +115,24 @@ function noTls(address: string, cause: Error): PartdError {
     "ERR_PARTD_CONNECTION",
     `No connection to ${address}: TLS failed with ${JSON.stringify(reason)}. Check the tls options of both sides: a client needs the authority that signed the server's certificate as ca, and its own key and cert if the server asks for them.`,
     { address, cause },
+  );
+}
+
+/** The codes of a connection that the other side has closed. */
+const HUNG_UP = /^ECONNRESET$|^EPIPE$/;
+
+function hasCertificate(tls: ClientTls | undefined): boolean {
+  return tls?.cert !== undefined || tls?.pfx !== undefined;
+}
+
+/**
+ * A server under Node that does not accept a client's certificate closes the connection behind the
+ * handshake, without an alert. Not a final error: one that is killed at that moment looks the same.
+ */
+function hungUp(cause: Error): Error {
+  return new Error(
+    "the server hung up before it answered, most likely because it does not accept this client's certificate (tls.cert): the server's own tls.ca has to hold the authority that signed it, and it must not have expired",
+    { cause },
   );
 }
 
