@@ -98,3 +98,20 @@ test.each(["grouped", "sorted", "distinct", "the top"])(
     rmSync(join(dir, "huge.ndjson"));
   },
 );
+
+test("a long record of a Shuffle is read within memory and 150 MiB", () => {
+  const task = fileURLToPath(new URL("long-record-task.mjs", import.meta.url));
+  const store = join(dir, "log");
+  const run = (work: string) => {
+    const args = [task, work, store, "200000000", "256e6"];
+    const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect(stderr).toBe("");
+    return JSON.parse(stdout);
+  };
+  run("write");
+  const { found, peak } = run("read");
+  expect(found).toBeGreaterThan(200e6);
+  // 290 to 316 MiB; 480 while the record was in memory beside its batch.
+  expect(peak).toBeLessThan(256e6 / 2 ** 20 + 150);
+  rmSync(store, { recursive: true });
+});

@@ -117,6 +117,15 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
     this.ends[this.count] = this.#byteLength;
   }
 
+  /** Adds a record of so many bytes, and returns their place: its caller fills it before the batch is used. */
+  addSpace(byteLength: number): Uint8Array {
+    const start = this.#byteLength;
+    this.#makeSpace(byteLength);
+    this.#byteLength += byteLength;
+    this.ends[this.count] = this.#byteLength;
+    return this.bytes.subarray(start, this.#byteLength);
+  }
+
   /** Removes the last record, which has no key yet. */
   dropRecord(): void {
     this.#byteLength = this.count === 0 ? 0 : this.ends[this.count - 1]!;

@@ -104,11 +104,21 @@ async function* readRecords(
       const recordLength = lengths.readUInt32LE(4);
       left -= RECORD_HEADER + keyLength + recordLength;
       if (left < 0) throw damaged(key);
-      const frame = await input.take(keyLength + recordLength);
-      if (!isNew) continue;
+      if (!isNew) {
+        await input.skip(keyLength + recordLength);
+        continue;
+      }
       records++;
-      batch.addRecord(frame.subarray(keyLength));
-      batch.addKey(frame.subarray(0, keyLength));
+      if (recordLength < LONG_RECORD) {
+        const frame = await input.take(keyLength + recordLength);
+        batch.addRecord(frame.subarray(keyLength));
+        batch.addKey(frame.subarray(0, keyLength));
+      } else {
+        const recordKey = await input.take(keyLength);
+        const record = batch.addSpace(recordLength);
+        batch.addKey(recordKey);
+        await input.fill(record);
+      }
       if (!batch.isFull) continue;
       yield batch;
       batch.clear();
@@ -117,6 +127,9 @@ async function* readRecords(
   if (records !== expected[0] || bytes !== expected[1]) throw damaged(key);
   if (batch.count > 0) yield batch;
 }
+
+/** From this many bytes on a record is read into its batch, and so is in memory once. */
+const LONG_RECORD = 1 << 20;
 
 /** Takes a number of bytes at a time from pieces of any length. */
 class PieceReader {
@@ -142,20 +155,36 @@ class PieceReader {
     await this.#pieces.return?.();
   }
 
-  /** Copies each piece as it comes, so that a long record is not in memory twice. */
+  /** Passes over the next bytes. */
+  async skip(length: number): Promise<void> {
+    for (let left = length; left > 0; ) {
+      if (this.#piece.length === 0) await this.#readPiece();
+      const skipped = Math.min(left, this.#piece.length);
+      this.#piece = this.#piece.subarray(skipped);
+      left -= skipped;
+    }
+  }
+
+  /** Copies the next bytes into all of `target`, each piece as it comes. */
+  async fill(target: Uint8Array): Promise<void> {
+    for (let filled = 0; filled < target.length; ) {
+      if (this.#piece.length === 0) await this.#readPiece();
+      const copied = this.#piece.copy(target, filled);
+      this.#piece = this.#piece.subarray(copied);
+      filled += copied;
+    }
+  }
+
   async #readAcrossPieces(length: number): Promise<Buffer> {
     const taken = Buffer.allocUnsafeSlow(length);
-    let filled = this.#piece.copy(taken);
-    this.#piece = NOTHING;
-    while (filled < length) {
-      const { value, done } = await this.#pieces.next();
-      if (done) throw damaged(this.#key);
-      const piece = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-      const copied = piece.copy(taken, filled);
-      filled += copied;
-      this.#piece = piece.subarray(copied);
-    }
+    await this.fill(taken);
     return taken;
+  }
+
+  async #readPiece(): Promise<void> {
+    const { value, done } = await this.#pieces.next();
+    if (done) throw damaged(this.#key);
+    this.#piece = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   }
 }
 
