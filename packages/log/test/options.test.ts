@@ -85,6 +85,20 @@ function shown(value: unknown): string {
   return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
+test("compact and verify refuse an option that they do not have", async () => {
+  await using store = new LogStore(next());
+  const misspelt = { onProgres: () => {} } as object;
+  for (const [name, call] of [
+    ["compact", () => store.compact(misspelt)],
+    ["verify", () => store.verify(misspelt)],
+  ] as const) {
+    await expect(call()).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: `${name}() has no option onProgres. Did you mean onProgress?`,
+    });
+  }
+});
+
 test("a directory of a FileStore is left alone, and what is no file is no segment", async () => {
   const other = next();
   mkdirSync(join(other, ".partd"), { recursive: true });

@@ -15,6 +15,17 @@ test.each([
   );
 });
 
+test("seal and sweep refuse an option that they do not have", async () => {
+  const store = new S3Store(given);
+  const message = (name: string) => expect.stringContaining(`${name}() has no option olderThan.`);
+  for (const name of ["seal", "sweep"] as const) {
+    await expect(store[name]({ olderThan: 1 } as object)).rejects.toMatchObject({
+      code: "ERR_PARTD_VALUE",
+      message: message(name),
+    });
+  }
+});
+
 test("options are needed, and a subclass may have more", () => {
   for (const options of [undefined, "s3://bucket/prefix"]) {
     expect(() => new S3Store(options as never)).toThrow("takes an object of options (client, ");

@@ -18,6 +18,16 @@ test.each([
   );
 });
 
+test("close refuses an option that it does not have, and does not close", async () => {
+  await using server = await Server.listen(new Dict());
+  await expect(server.close({ singal: AbortSignal.abort() } as object)).rejects.toMatchObject({
+    code: "ERR_PARTD_VALUE",
+    message: "close() has no option singal. Did you mean signal?",
+  });
+  await using client = new Client(server.address);
+  await client.get("x");
+});
+
 test("a token that is empty is refused", async () => {
   await expect(Server.listen(new Dict(), { token: "" })).rejects.toMatchObject({
     code: "ERR_PARTD_VALUE",

@@ -520,6 +520,28 @@ describe("Shuffle", () => {
     }
   });
 
+  test("each call refuses an option that it does not have, and changes nothing", async () => {
+    const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
+    const writer = shuffle.writer({ task: 1 });
+    const misspelt = { singal: undefined, signl: AbortSignal.abort() } as object;
+    const calls: [string, () => Promise<unknown>][] = [
+      ["write", () => writer.write([{ id: 1 }], misspelt)],
+      ["commit", () => writer.commit(misspelt)],
+      ["tasks", () => shuffle.tasks(misspelt)],
+      ["seal", () => shuffle.seal(misspelt)],
+      ["sweep", () => shuffle.sweep(misspelt)],
+      ["drop", () => shuffle.drop(misspelt)],
+    ];
+    for (const [name, call] of calls) {
+      await expect(call()).rejects.toMatchObject({
+        code: "ERR_PARTD_VALUE",
+        message: `${name}() has no option signl. Did you mean signal?`,
+      });
+    }
+    await writer.write([{ id: 2 }]);
+    expect(await writer.commit()).toBe(true);
+  });
+
   test("partition() checks its options and reports progress, as groups() does", async () => {
     const shuffle = new Shuffle<{ id: number }>(new Dict(), { by: "id", partitions: 1 });
     const writer = shuffle.writer({ task: 1 });
