@@ -7,8 +7,7 @@ export {
 export type { CsvOptions } from "./csv/csv-format.js";
 export { type CsvRow, type ReadCsvOptions, readCsv, readTsv } from "./csv/read-csv.js";
 export { parseInteger, parseKeyNumber } from "./json/json-number.js";
-export { readJson } from "./json/read-json.js";
-export { readNdjson } from "./json/read-ndjson.js";
+export { readJson, readNdjson } from "./json/read-json.js";
 export { parseFieldPath, valueAt } from "./key/field-path.js";
 export {
   DEEPEST_LIST,
@@ -44,8 +43,8 @@ export type {
 export { VALUE_KIND } from "./records.js";
 export { RecordError, type RecordErrorData } from "./scan/record-error.js";
 export type { Source } from "./source/inputs.js";
-export { openPart, splitFile } from "./source/parts.js";
 export type { ReadOptions } from "./source/text-records.js";
+export { openPart, splitFile } from "./source/text-records.js";
 export type { ColumnType } from "./table/column-type.js";
 export { type WriteTableOptions, writeArrow, writeParquet } from "./table/write-table.js";
 export type { Writable, Written } from "./write/encode.js";

@@ -2,7 +2,7 @@ import { isPartdError } from "@partd/core";
 import { takeOptions } from "@partd/core/author";
 import type { RecordBatch, RecordBatchReader } from "apache-arrow";
 import { closeReader, openFile, openReader } from "../source/byte-reader.js";
-import { zstdDecompressor } from "../source/decompress.js";
+import { zstdDecompressor } from "../source/compression.js";
 import { inputsOf, type Source } from "../source/inputs.js";
 import { lz4Frame } from "../source/lz4.js";
 import { checkColumns, checkNames, damaged, loadPeer } from "../source/peer.js";

@@ -10,10 +10,10 @@ import type {
   ScannerOptions,
   Totals,
 } from "../records.js";
-import { openScanner } from "../scan/open-scanner.js";
 import { RecordError } from "../scan/record-error.js";
+import { openScanner } from "../scan/wasm-scanner.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
-import type { TextFormat } from "../source/text-format.js";
+import type { TextFormat } from "../source/text-records.js";
 import { CsvCutter } from "./csv-cutter.js";
 import { CsvMatcher, type CsvSyntax } from "./csv-matcher.js";
 

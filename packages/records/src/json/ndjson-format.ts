@@ -1,11 +1,11 @@
 import { PartdError } from "@partd/core";
 import { parseFieldPath } from "../key/field-path.js";
 import type { ByteBatch, OnReject, Scanner, ScannerOptions } from "../records.js";
-import { openScanner } from "../scan/open-scanner.js";
 import { newlines, RecordError } from "../scan/record-error.js";
 import type { ScanPlan } from "../scan/record-matcher.js";
+import { openScanner } from "../scan/wasm-scanner.js";
 import { newlineCutter, type RecordCutter } from "../source/cut-batches.js";
-import type { TextFormat } from "../source/text-format.js";
+import type { TextFormat } from "../source/text-records.js";
 import { JsonMatcher } from "./json-matcher.js";
 import { utf8Slice } from "./utf8.js";
 

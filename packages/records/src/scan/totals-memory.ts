@@ -155,3 +155,77 @@ const WORDS = { slots: 0, mask: 1, rows: 2, ends: 3, bytes: 4, room: 5, count: 6
 function align(address: number): number {
   return Math.ceil(address / 64) * 64;
 }
+
+/** The held records of `scan.c`, in the memory behind the totals, whose table has their keys. */
+export class PartnersMemory {
+  readonly #exports: PartnersExports;
+  #base: number;
+  #room = FIRST_RECORD;
+
+  constructor(exports: PartnersExports, base: number) {
+    this.#exports = exports;
+    this.#base = base;
+    this.#words[PARTNER_WORDS.used] = FIRST_RECORD;
+  }
+
+  /** Where the following memory begins. */
+  get end(): number {
+    return this.#base + this.#room;
+  }
+
+  /** Bytes of the held records. */
+  get used(): number {
+    return this.#words[PARTNER_WORDS.used]!;
+  }
+
+  /** The index of the record that is being joined. */
+  get record(): number {
+    return this.#words[PARTNER_WORDS.record]!;
+  }
+
+  /** Bytes of the line that did not fit into the output. */
+  get needed(): number {
+    return this.#words[PARTNER_WORDS.needed]!;
+  }
+
+  /**
+   * Makes room for more records, and overwrites what is behind {@link end}. @returns whether the memory
+   * has grown.
+   */
+  grow(records: number, byteLength: number): boolean {
+    const needed = this.used + byteLength + KEPT_BYTES * records;
+    if (needed <= this.#room) return false;
+    this.#room = Math.ceil(1.5 * needed);
+    return true;
+  }
+
+  /** Moves the held records to another address. */
+  moveTo(base: number): void {
+    this.#base = base;
+  }
+
+  /** Tells `scan.c` where the records lie. */
+  place(): void {
+    this.#words[PARTNER_WORDS.base] = this.#base;
+  }
+
+  get #words(): Uint32Array {
+    const { memory, partners } = this.#exports;
+    return new Uint32Array(memory.buffer, partners(), PARTNER_WORDS.needed + 1);
+  }
+}
+
+export interface PartnersExports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  partners(): number;
+  keepRecords(): void;
+  findPartners(firsts: number): void;
+  joinLines(kind: number, firsts: number, to: number, end: number): number;
+}
+
+/** Words of `struct Partners`. */
+const PARTNER_WORDS = { base: 0, used: 1, record: 2, partner: 3, needed: 4 } as const;
+/** The offset of the first record: 0 is none. */
+const FIRST_RECORD = 8;
+/** `struct Kept`, and up to three bytes behind the record. */
+const KEPT_BYTES = 12;

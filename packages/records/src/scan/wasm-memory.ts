@@ -1,7 +1,11 @@
-import { type PartnersExports, PartnersMemory } from "./partners-memory.js";
 import type { ScanPlan, WasmSyntax } from "./record-matcher.js";
 import { WASM } from "./scan-wasm.js";
-import { type TotalsExports, TotalsMemory } from "./totals-memory.js";
+import {
+  type PartnersExports,
+  PartnersMemory,
+  type TotalsExports,
+  TotalsMemory,
+} from "./totals-memory.js";
 
 /**
  * The memory of one scanner: an instance of `scan.c`, its fields, and the positions of the current

@@ -1,3 +1,4 @@
+import { PartdError } from "@partd/core";
 import { decodeGroupKey, type GroupKey, KEY_TAG } from "../key/group-key.js";
 import type {
   ByteBatch,
@@ -8,10 +9,32 @@ import type {
   Scattered,
   Totals,
 } from "../records.js";
-import type { RecordMatcher, ScanPlan, WasmSyntax } from "./record-matcher.js";
-import { RecordReader } from "./record-reader.js";
-import { checkPartitions, outOfRange, partition, scatter } from "./scatter.js";
+import { checkPartitions, outOfRange, PlainScanner, partition, scatter } from "./plain-scanner.js";
+import {
+  type RecordMatcher,
+  RecordReader,
+  type ScanPlan,
+  type WasmSyntax,
+} from "./record-matcher.js";
 import { MOST_PARTITIONS, ScanMemory } from "./wasm-memory.js";
+
+/** The fastest scanner for these fields, for batches of any size. */
+export function openScanner(syntax: WasmSyntax, matcher: RecordMatcher, plan: ScanPlan): Scanner {
+  if (plan.keys + plan.values > 32) {
+    throw new PartdError("ERR_PARTD_VALUE", "A scanner finds at most 32 fields.");
+  }
+  const wasm = WasmScanner.create(syntax, matcher, plan);
+  const plain = new PlainScanner(matcher, plan);
+  return {
+    scan(batch: ByteBatch): Scan {
+      return wasm && batch.bytes.length <= ScanMemory.MOST_BYTES
+        ? wasm.scan(batch)
+        : plain.scan(batch);
+    },
+    totals: wasm?.totals,
+    partners: wasm?.partners,
+  };
+}
 
 /**
  * A scanner in WebAssembly, about ten times as fast as the plain one, which takes over for each

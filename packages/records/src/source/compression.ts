@@ -2,6 +2,7 @@ import type { Transform } from "node:stream";
 import zlib from "node:zlib";
 import { PartdError } from "@partd/core";
 import { RunningHash } from "../key/hash.js";
+import { lz4Block } from "./lz4.js";
 
 export type Compression = "gzip" | "zstd";
 
@@ -323,3 +324,29 @@ const FIELD_BYTES = { magic: 4, skippable: 4, descriptor: 1, block: 3, checksum:
 const FRAME = 0xfd2fb528;
 const MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 const SKIPPABLE = 0x184d2a5;
+
+/** Decompresses all of an array at once. */
+type Decompress = (bytes: Uint8Array) => Uint8Array;
+
+/** Node's own zstd where it has one. */
+export async function zstdDecompressor(): Promise<Decompress> {
+  const { zstdDecompressSync } = zlib as unknown as { zstdDecompressSync?: Decompress };
+  if (zstdDecompressSync) return zstdDecompressSync;
+  const { decompress } = await import("fzstd");
+  return (bytes) => decompress(bytes);
+}
+
+/** The codecs of pages of Parquet, but for Snappy, which `hyparquet` has, and LZO. */
+export async function pageDecompressors(): Promise<{
+  readonly [codec: string]: (bytes: Uint8Array, length: number) => Uint8Array;
+}> {
+  return {
+    GZIP: (bytes) => zlib.gunzipSync(bytes),
+    BROTLI: (bytes) => zlib.brotliDecompressSync(bytes),
+    ZSTD: await zstdDecompressor(),
+    LZ4_RAW(bytes, length) {
+      const page = new Uint8Array(length);
+      return page.subarray(0, lz4Block(bytes, page));
+    },
+  };
+}

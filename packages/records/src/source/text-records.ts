@@ -1,18 +1,21 @@
 import { stat } from "node:fs/promises";
 import { PartdError } from "@partd/core";
 import { checkIntegerOption, type OptionNames } from "@partd/core/author";
+import { CsvFormat } from "../csv/csv-format.js";
+import { NdjsonFormat } from "../json/ndjson-format.js";
 import type {
   BatchOptions,
   ByteBatch,
+  FormatDescription,
   OnReject,
   PartRecords,
+  RecordFormat,
   RecordsPart,
   RecordsSplitOptions,
 } from "../records.js";
 import { type ByteReader, closeReader, ioError, openFile, openReader } from "./byte-reader.js";
-import { type CutOptions, cutBatches } from "./cut-batches.js";
+import { type CutOptions, cutBatches, type RecordCutter } from "./cut-batches.js";
 import { type Input, inputsOf, pathsOf, type Source } from "./inputs.js";
-import type { TextFormat } from "./text-format.js";
 
 /** Options of the readers of text. */
 export interface ReadOptions {
@@ -137,6 +140,54 @@ export class TextRecords<R> implements PartRecords<R> {
     const paths = isWhole ? undefined : await pathsOf(this.#source);
     return paths && splitPaths(paths, n, this.format, options);
   }
+}
+
+/** Opens a part that `split` of a source has cut, in any thread or process. */
+export function openPart<R = unknown>(
+  part: RecordsPart,
+  options: ReadOptions = {},
+): PartRecords<R> {
+  return new TextRecords<R>(part, openFormat<R>(part.format, options.onReject), options);
+}
+
+/**
+ * Cuts a plain file at record boundaries into at most `n` parts for other threads: rows of CSV if
+ * its name ends in `.csv` or `.tsv`, else lines of JSON. `undefined` for a compressed file or a
+ * stream.
+ */
+export function splitFile(
+  path: string | URL,
+  n: number,
+): Promise<readonly RecordsPart[] | undefined> {
+  const { pathname } = path instanceof URL ? path : { pathname: path };
+  const delimiter = { csv: ",", tsv: "\t" }[pathname.slice(-3).toLowerCase()];
+  const format = delimiter ? new CsvFormat({ delimiter }) : new NdjsonFormat<object>();
+  return new TextRecords<object>(path, format, {}).split(n);
+}
+
+/** Makes a format from its description. */
+function openFormat<R>(description: FormatDescription, onReject?: OnReject): TextFormat<R> {
+  if (description.name === "ndjson") return new NdjsonFormat<R>(onReject);
+  return CsvFormat.from<R & object>(description, onReject) as TextFormat<R>;
+}
+
+/** A format of lines or rows, with what its reader needs. */
+export interface TextFormat<R> extends RecordFormat<R> {
+  /** Whether every newline ends a record. */
+  readonly endsAtNewline: boolean;
+  /** Makes a cutter for one input. */
+  cutter(): RecordCutter;
+  /**
+   * Guesses where the first record begins in bytes that may start anywhere in a file; -1 if it cannot.
+   * `undefined` if every newline ends a record.
+   */
+  guessStart?(bytes: Uint8Array): number;
+  /** Reads what precedes an input's records, and returns its length. */
+  preamble(batch: ByteBatch): number;
+  /** Parses the records of a batch. @throws `ERR_PARTD_CORRUPT` for a malformed one, unless there is `onReject`. */
+  parseBatch(batch: ByteBatch, onReject: OnReject | undefined): Iterable<R>;
+  /** The format as plain data. Of CSV it is known after the first batch. */
+  describe(): FormatDescription;
 }
 
 function isPart(source: Source | RecordsPart): source is RecordsPart {
