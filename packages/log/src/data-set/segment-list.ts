@@ -119,25 +119,19 @@ export class SegmentList {
         const [, id, end, size] = line;
         const segment = this.find(id);
         if (!segment || !this.#growing.delete(segment)) return;
-        segment.finished = { end: Number(end), size: Number(size) };
-        this.#finishedBytes += segment.finished.size;
-        if (segment.position === segment.finished.end) segment.complete = true;
+        segment.finish(Number(end), Number(size));
+        this.#finishedBytes += Number(size);
         return;
       }
       case "seal":
-        for (const segment of this.#unsealed) segment.sealed = true;
+        for (const segment of this.#unsealed) segment.seal();
         this.#unsealed = [];
         return;
       case "compacted": {
         const [, floor, newIds, oldIds] = line;
         const base = idsOf(newIds).map((item) => {
           const [id = "", end] = item.split(":");
-          const there = known?.get(id);
-          if (there) return there;
-          const segment = new Segment(this.#directory, id, "", { isBase: true });
-          segment.finished = { end: Number(end), size: Number(end) };
-          segment.sealed = true;
-          return segment;
+          return known?.get(id) ?? Segment.base(this.#directory, id, Number(end));
         });
         const old = new Set(idsOf(oldIds));
         for (const id of [...base.map(({ id }) => id), ...old]) this.#named.add(id);

@@ -23,8 +23,6 @@ export class Segment implements OpenFile, ScannedSegment {
   readonly isOwn: boolean;
   /** Whether our writer still adds to it; then its length is known without `fstat`. */
   isBeingWritten = false;
-  /** Whether a `seal` came after it: nobody adds to it. */
-  sealed = false;
   /** Where its records end, and the length of the file. Set when it is finished. */
   finished: { readonly end: number; readonly size: number } | undefined;
   index: GrowingIndex | StoredIndex | undefined;
@@ -33,6 +31,7 @@ export class Segment implements OpenFile, ScannedSegment {
   /** Whether the index is complete. */
   complete = false;
   readonly unreadable: Unreadable[] = [];
+  #sealed = false;
   #fd: number | undefined;
   /** Snapshots and streams that will read on, even if the file is removed. */
   #holds = 0;
@@ -57,6 +56,30 @@ export class Segment implements OpenFile, ScannedSegment {
     this.isBase = isBase;
     this.isOwn = isOwn;
     if (isOwn) this.index = new GrowingIndex();
+  }
+
+  /** A segment that `compact` made, and that the manifest lists with its length. */
+  static base(directory: string, id: string, size: number): Segment {
+    const segment = new Segment(directory, id, "", { isBase: true });
+    segment.finished = { end: size, size };
+    segment.#sealed = true;
+    return segment;
+  }
+
+  /** Whether a `seal` came after it: nobody adds to it. */
+  get sealed(): boolean {
+    return this.#sealed;
+  }
+
+  /** Notes that the manifest has a `seal` behind it. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  /** Notes where its records end, and the length of the file, as its writer has told. */
+  finish(end: number, size: number): void {
+    this.finished = { end, size };
+    if (this.position === end) this.complete = true;
   }
 
   /** Creates the file, for our writer. @returns its descriptor. */
