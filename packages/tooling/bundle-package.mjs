@@ -2,7 +2,8 @@
 // Joins the modules that tsc left in build/ into few files, in dist/: Node needs about a millisecond
 // for each file that it imports, in each process and in each thread. Entries are what package.json
 // names in "exports" and "imports". What the first one needs is one file, which the others use too, so
-// that a class is there once: the first one must run wherever the others do, as one for browsers does. The program of a thread, where all is loaded anew, has a file of its own.
+// that a class is there once; the first one therefore runs wherever the others do, as one for browsers
+// does. The program of a thread, where all is loaded anew, has a file of its own.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { rollup } from "rollup";

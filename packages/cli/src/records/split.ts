@@ -128,11 +128,11 @@ async function scatter(
   }
 }
 
-/** Whether the files of so many partitions may all be open, in each of the threads. */
-function mayScatter(partitions: number, threads: number | undefined): boolean {
+/** Whether the files of so many partitions may all be open. */
+function mayScatter(partitions: number, threads = Math.min(8, availableParallelism())): boolean {
   if (partitions > MOST_AT_ONCE) return false;
-  const limit = openFileLimit() ?? MOST_OPEN;
-  return partitions * (threads ?? Math.min(8, availableParallelism())) + OTHER_FILES <= limit;
+  const others = OTHER_FILES + THREAD_FILES * threads;
+  return partitions + others <= (openFileLimit() ?? MOST_OPEN);
 }
 
 /** The most files that @partd/shuffle opens at once. */
@@ -142,7 +142,10 @@ const MOST_AT_ONCE = 512;
 const MOST_OPEN = 4096;
 
 /** Files that a process has open anyway. */
-const OTHER_FILES = 64;
+const OTHER_FILES = 32;
+
+/** Files that a thread has open: the input, and what Node needs to wait in it. */
+const THREAD_FILES = 8;
 
 interface Part {
   readonly key: readonly unknown[];
