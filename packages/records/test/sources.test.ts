@@ -1,13 +1,21 @@
 import { spawn, spawnSync } from "node:child_process";
 import { createReadStream } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { readCsv, readJson, readNdjson, type Source } from "@partd/records";
+import {
+  openPart,
+  type Records,
+  type RecordsPart,
+  readCsv,
+  readJson,
+  readNdjson,
+  type Source,
+} from "@partd/records";
 import { describeReal, realPart } from "tooling/real-part";
 import { unzstd } from "../src/source/compression.js";
 
@@ -165,6 +173,31 @@ test("a loop that is left closes its source", async () => {
   })();
   for await (const _ of readNdjson(endless)) break;
   expect(closed).toBe(true);
+});
+
+test("a file that is cut short while it is read is an error, and one that grows is none", async () => {
+  const lines = '{"i":1}\n'.repeat(100_000);
+  const message = `${at("cut")} was cut short while it was read`;
+  const readWhile = async (source: Records<unknown>, change: () => Promise<void>) => {
+    let isChanged = false;
+    for await (const _ of source.batches({ batchBytes: 1 << 16 })) {
+      if (!isChanged) await change();
+      isChanged = true;
+    }
+  };
+  // At the end of a line, so that all records are whole.
+  const cut = () => truncate(at("cut"), 8 * 50_000);
+  await writeFile(at("cut"), lines);
+  const whole = readWhile(readNdjson(at("cut")), cut);
+  await expect(whole).rejects.toMatchObject({
+    code: "ERR_PARTD_IO",
+    message: expect.stringContaining(message),
+  });
+  await writeFile(at("cut"), lines);
+  const [, part] = (await readNdjson(at("cut")).split(2)) ?? [];
+  await expect(readWhile(openPart(part as RecordsPart), cut)).rejects.toThrow(message);
+  await writeFile(at("cut"), lines);
+  await readWhile(readNdjson(at("cut")), () => appendFile(at("cut"), lines));
 });
 
 test("a record that never ends is an error as soon as it is longer than allowed", async () => {

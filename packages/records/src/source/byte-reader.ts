@@ -51,12 +51,15 @@ async function open(input: Input, content: Content): Promise<ByteReader> {
   const file = await openFile(input.path);
   // Only a plain file is cut into ranges.
   if (input.range) return new FileReader(input.path, content, file, input.range);
+  let size: number;
   try {
     const magic = new Uint8Array(4);
     // An input without positions (a FIFO, /dev/stdin) is read as a stream.
-    if (!(await file.stat()).isFile()) {
+    const found = await file.stat();
+    if (!found.isFile()) {
       return await StreamReader.open(input.path, content, fileChunks(input.path, file), file);
     }
+    size = found.size;
     await file.read(magic, 0, 4, 0);
     const compression = compressionOf(magic);
     if (compression) {
@@ -66,7 +69,7 @@ async function open(input: Input, content: Content): Promise<ByteReader> {
     await file.close();
     throw isPartdError(cause) ? cause : ioError(input.path, cause);
   }
-  return new FileReader(input.path, content, file);
+  return new FileReader(input.path, content, file, { start: 0, end: Infinity }, size);
 }
 
 class FileReader implements ByteReader {
@@ -77,13 +80,17 @@ class FileReader implements ByteReader {
   #end: number;
   #at: number;
   readonly #start: number;
+  /** Where the file ended when it was opened or cut into ranges, or a place before that. */
+  readonly #reaches: number;
 
   constructor(
     path: string,
     content: Content,
     file: FileHandle,
-    range: ByteRange = { start: 0, end: Infinity },
+    range: ByteRange,
+    reaches = range.end,
   ) {
+    this.#reaches = reaches;
     this.source = path;
     this.#content = content;
     this.#file = file;
@@ -107,7 +114,10 @@ class FileReader implements ByteReader {
         .catch((cause: unknown) => {
           throw ioError(this.source, cause);
         });
-      if (bytesRead === 0) break;
+      if (bytesRead === 0) {
+        await this.#refuseCut();
+        break;
+      }
       filled += bytesRead;
       this.#at += bytesRead;
     }
@@ -117,6 +127,16 @@ class FileReader implements ByteReader {
 
   extend(byteLength: number): void {
     this.#end += byteLength;
+  }
+
+  /** @throws `ERR_PARTD_IO` if the file has become shorter. Some of /sys are shorter than their size from the start. */
+  async #refuseCut(): Promise<void> {
+    if (this.#at >= this.#reaches || (await this.#file.stat()).size >= this.#reaches) return;
+    throw new PartdError(
+      "ERR_PARTD_IO",
+      `${this.source} was cut short while it was read: run this again when nothing writes it.`,
+      { path: this.source },
+    );
   }
 
   close(): Promise<void> {
