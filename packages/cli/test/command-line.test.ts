@@ -70,6 +70,13 @@ describe("mistakes", () => {
   test.each([
     [["gett", "x"], "unknown command 'gett'; did you mean get?"],
     [["ls", "x", "--sotr", "key"], "unknown option '--sotr'; did you mean --sort?"],
+    [["dedupe", "e.ndjson"], "unknown command 'dedupe'; did you mean distinct?"],
+    [["top", "e.ndjson"], "unknown command 'top'; did you mean count?"],
+    [["count", "e.ndjson", "--on", "a"], "partd count has no --on: say --by FIELD"],
+    [["count", "e.ndjson", "-d;"], "partd count has no -d: say --delimiter CHAR"],
+    [["join", "e.ndjson", "e.ndjson", "--left-on", "a"], "say --on LEFT=RIGHT"],
+    [["join", "e.ndjson", "e.ndjson", "--on", "a", "--how", "left"], "say --type KIND"],
+    [["distinct", "e.ndjson", "--format", "csv"], "say --from FORMAT, or --to FORMAT"],
     [["ls"], "missing required argument 'dataset'"],
     [["ls", "a", "b"], "too many arguments"],
     [["ls", "x", "--sort", "size"], '--sort takes key or bytes, not "size"'],

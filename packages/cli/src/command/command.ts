@@ -6,6 +6,8 @@ import type { Terminal } from "../terminal/terminal.js";
  */
 export interface Command {
   readonly name: string;
+  /** What other programs call it: an unknown command of such a name is answered with this one. */
+  readonly elsewhere?: readonly string[];
   /** One sentence without its full stop, for lists of commands. */
   readonly summary: string;
   /** Paragraphs for `--help` and the man page. */

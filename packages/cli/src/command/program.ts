@@ -144,6 +144,9 @@ function complaint(fault: string, words: readonly string[], commands: readonly C
     .replace(/^error: /, "")
     .replace(/\n\(Did you mean one of (.*)\?\)/, "; did you mean $1?")
     .replace(/\n\(Did you mean (.*)\?\)/, "; did you mean $1?");
+  const [, word = ""] = /^unknown command '(.*?)'/.exec(text) ?? [];
+  const meant = commands.find(({ elsewhere }) => elsewhere?.includes(word));
+  if (meant !== undefined) return `unknown command '${word}'; did you mean ${meant.name}?`;
   const [, dashes = "", flag = ""] = /^unknown option '(--?)([^'=]+)/.exec(text) ?? [];
   const unknown = dashes === "-" ? flag.slice(0, 1) : flag; // -nr is -n and -r.
   const instead = command?.instead?.[unknown];

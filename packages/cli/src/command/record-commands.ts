@@ -33,6 +33,17 @@ const WRITE: readonly Option[] = [
   { name: "force", short: "f", about: "replace files that exist, and do not look at free space" },
 ];
 
+/** What other programs call options of most commands. */
+const INSTEAD = {
+  ...Object.fromEntries(
+    ["d", "t", "sep", "separator"].map((name) => [name, "say --delimiter CHAR"]),
+  ),
+  ...Object.fromEntries(
+    ["on", "key", "keys", "field", "fields"].map((name) => [name, "say --by FIELD"]),
+  ),
+  format: "say --from FORMAT, or --to FORMAT",
+};
+
 const OUT_OF_CORE =
   "Memory is bounded, whatever the size of the inputs: what does not fit goes to temporary files, which are removed at the end.";
 const UNCHANGED =
@@ -42,6 +53,7 @@ const UNCHANGED =
 export const recordCommands: readonly Command[] = [
   {
     name: "split",
+    elsewhere: ["partition"],
     summary: "Split files into one file for each value",
     about: [
       `${UNCHANGED} Within a file the order is that of the inputs. ${OUT_OF_CORE}`,
@@ -116,12 +128,15 @@ export const recordCommands: readonly Command[] = [
       ...COMMON,
     ],
     instead: {
+      ...INSTEAD,
+      format: "say --from FORMAT",
       to: "the files have the format of the inputs, and are ndjson for JSON and tables; afterwards, partd sort FILE --by FIELD -o NEW.parquet makes another of each",
     },
     load: async () => (await import("../records/split.js")).split,
   },
   {
     name: "group",
+    elsewhere: ["agg", "aggregate", "sum"],
     summary: "Group records, or sum them up by group",
     about: [
       `Without sums, the records of each group follow one another in the output, in the order of the inputs; groups come in no order. ${UNCHANGED}`,
@@ -167,11 +182,12 @@ export const recordCommands: readonly Command[] = [
       },
       ...COMMON,
     ],
-    instead: { avg: "say --mean FIELD", average: "say --mean FIELD" },
+    instead: { ...INSTEAD, avg: "say --mean FIELD", average: "say --mean FIELD" },
     load: async () => (await import("../records/group.js")).group,
   },
   {
     name: "count",
+    elsewhere: ["top", "freq", "frequency"],
     summary: "Count records by value, the most frequent first",
     about: [`Without --by it is how many records there are. ${OUT_OF_CORE}`],
     examples: [
@@ -194,10 +210,12 @@ export const recordCommands: readonly Command[] = [
       THREADS,
       ...COMMON,
     ],
+    instead: { ...INSTEAD, limit: "say --top N" },
     load: async () => (await import("../records/count.js")).count,
   },
   {
     name: "join",
+    elsewhere: ["merge"],
     summary: "Join two files by a field",
     about: [
       "A record of the output has the fields of the left, then those of the right but for its key; a name that both have gets a suffix on the right. Values are not written anew. Missing and null keys match nothing, as in SQL.",
@@ -232,12 +250,14 @@ export const recordCommands: readonly Command[] = [
         name: "on",
         value: "FIELD",
         list: true,
-        about: "what is to be equal: FIELD, or LEFT=RIGHT where the names differ",
+        about:
+          "what is to be equal: FIELD, or LEFT=RIGHT where the names differ; several separated by commas",
       },
       {
         name: "type",
         value: "KIND",
         choices: ["inner", "left", "right", "full", "semi", "anti"],
+        aliases: { outer: "full" },
         completes: ["inner", "left", "right", "full", "semi", "anti"],
         about: "which records without a partner stay (default inner)",
       },
@@ -259,10 +279,23 @@ export const recordCommands: readonly Command[] = [
       ...BOUNDS,
       ...COMMON,
     ],
+    instead: {
+      ...INSTEAD,
+      ...Object.fromEntries(
+        ["by", "left-on", "right-on", "key", "keys", "field", "fields"].map((name) => [
+          name,
+          "say --on LEFT=RIGHT",
+        ]),
+      ),
+      ...Object.fromEntries(
+        ["left", "right", "full", "outer", "anti", "how"].map((name) => [name, "say --type KIND"]),
+      ),
+    },
     load: async () => (await import("../records/join.js")).join,
   },
   {
     name: "distinct",
+    elsewhere: ["uniq", "unique", "dedup", "dedupe", "deduplicate"],
     summary: "Keep the first record of each value",
     about: [
       `Without --by, of each line: two that are the same byte for byte. ${UNCHANGED} ${OUT_OF_CORE}`,
@@ -271,9 +304,14 @@ export const recordCommands: readonly Command[] = [
       { line: "partd distinct events.ndjson --by user", does: "the first event of each user" },
       { line: "partd distinct a.csv b.csv -o both.csv", does: "rows of two files, each once" },
       { line: "zcat events.ndjson.gz | partd distinct | wc -l", does: "how many lines differ" },
+      {
+        line: "partd distinct events.ndjson --by user -o users.parquet",
+        does: "as Parquet, which the name says",
+      },
     ],
     arguments: [INPUTS],
     options: [BY, MISSING, ...WRITE, ...READ, ...BOUNDS, THREADS, ...COMMON],
+    instead: INSTEAD,
     load: async () => (await import("../records/distinct.js")).distinct,
   },
   {
@@ -297,7 +335,11 @@ export const recordCommands: readonly Command[] = [
     ],
     arguments: [INPUTS],
     options: [
-      { ...BY, about: "what to sort by: FIELD, and if need be :desc, :numeric or :text behind it" },
+      {
+        ...BY,
+        about:
+          "what to sort by, the first field first, separated by commas; behind each, if need be, :desc, :numeric or :text, as in ts:desc:numeric; a\\:b is a name with a colon",
+      },
       {
         name: "resume",
         about: "go on with a run into --out that was killed or interrupted",
@@ -308,6 +350,7 @@ export const recordCommands: readonly Command[] = [
       ...COMMON,
     ],
     instead: {
+      ...INSTEAD,
       ...Object.fromEntries(["r", "reverse", "desc"].map((name) => [name, "say --by FIELD:desc"])),
       ...Object.fromEntries(["n", "g", "numeric"].map((name) => [name, "say --by FIELD:numeric"])),
       ...Object.fromEntries(["k", "key"].map((name) => [name, "say --by FIELD"])),
