@@ -9,7 +9,7 @@ import { Damage } from "./damage.js";
 
 export const unpickler = new Unpickler({ objects: "keep" });
 
-export const pickler = new Pickler();
+export const pickler = new Pickler(5, "keep");
 
 const encoder = new MsgPackEncoder();
 

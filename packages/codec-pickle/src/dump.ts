@@ -1,5 +1,6 @@
 import { byteLengthOf, isBytes } from "@partd/core/author";
 import { checkKeys, MAX_DEPTH } from "./dict-keys.js";
+import { checkName, checkReads, findGlobal } from "./evaluator.js";
 import { OpcodeWriter } from "./opcode-writer.js";
 import { Op } from "./opcodes.js";
 import { PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
@@ -29,6 +30,10 @@ export const LEAST_ROOM = 256;
 export class Dump {
   readonly #out: OpcodeWriter;
   readonly #protocol: number;
+  /** Whether objects of unknown types are written. */
+  readonly #keep: boolean;
+  /** Whether there is a class or function, which may be an argument, but not a value. */
+  #hasGlobals = false;
   /** The reader's memo index of each object, and of each text that is a key. */
   readonly #memo = new Map<unknown, number>();
   #memoized = 0;
@@ -38,13 +43,16 @@ export class Dump {
   readonly #globals = new Map<string, number>();
 
   /** @param room bytes of memory to begin with. */
-  constructor(protocol: number, room = LEAST_ROOM) {
+  constructor(protocol: number, keep: boolean, room = LEAST_ROOM) {
     this.#protocol = protocol;
+    this.#keep = keep;
     this.#out = new OpcodeWriter(protocol, room);
   }
 
   run(value: unknown): Uint8Array {
     this.#write(value, 0);
+    const global = this.#hasGlobals && !this.#keep ? findGlobal(value) : undefined;
+    if (global !== undefined) throw new Refusal(`${global} as a value`);
     return this.#out.finish();
   }
 
@@ -126,12 +134,16 @@ export class Dump {
       checkFields(value);
       checkKeys(() => value);
       this.#frozenSet(value, depth);
-    } else if (value instanceof PyGlobal) this.#global(value);
-    else if (value instanceof PyFloat) this.#out.float(value.value);
+    } else if (value instanceof PyGlobal) {
+      checkName(value, this.#keep);
+      this.#hasGlobals = true;
+      this.#global(value);
+    } else if (value instanceof PyFloat) this.#out.float(value.value);
     else {
       const reduction = reductionOf(value);
       if (reduction === undefined) return false;
       if (value instanceof Map) checkKeys(() => value.keys());
+      checkReads(value, reduction, this.#keep);
       this.#reduction(value, reduction, depth);
     }
     return true;

@@ -8,11 +8,15 @@ import {
   type Call,
   type Calls,
   modernGlobal,
+  PyFloat,
   PyGlobal,
   PyObject,
+  type Reduction,
+  Refusal,
   refuse,
 } from "./python/object.js";
 import { scalarCalls, uuidFrom } from "./python/scalars.js";
+import { nameOf } from "./reduction.js";
 
 /**
  * Evaluates what a pickle would import, call and construct: to a value of a known Python type, or to a
@@ -97,6 +101,35 @@ export class Evaluator {
     if (this.#budget < 0) throw refusal(this.#input, "it makes more copies than it is long");
   };
 }
+
+/**
+ * Refuses a value that would be written and not read: one that was made of what Python does not take, or
+ * an object of an unknown type.
+ *
+ * @param keep whether such objects are kept when they are read.
+ */
+export function checkReads(value: object, reduction: Reduction, keep: boolean): void {
+  const { type, args, made = false, state } = reduction;
+  checkName(type, keep);
+  const call = callOf(type);
+  if (call === undefined || made !== false || value instanceof Map) return;
+  if (keep && isOfBase(type, args)) return;
+  try {
+    const plain = Array.from(args, (arg) => (arg instanceof PyFloat ? arg.value : arg));
+    const read = call(plain, free);
+    if (read instanceof PyNdArray) fillArray(read, state, free);
+  } catch {
+    throw new Refusal(`${nameOf(value)} of what ${type} does not take`);
+  }
+}
+
+/** Refuses a name that is not read without `{ objects: "keep" }`. */
+export function checkName(global: PyGlobal, keep: boolean): void {
+  if (keep || isKnownName(global.module, global.name)) return;
+  throw new Refusal(`${global}, which is read only with { objects: "keep" }`);
+}
+
+function free(): void {}
 
 /** Checks that the arguments of a call are a tuple. */
 function argumentsOf(value: unknown): PyTuple {

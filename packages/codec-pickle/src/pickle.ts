@@ -28,7 +28,8 @@ export interface UnpickleOptions {
   readonly dicts?: "auto" | "map" | undefined;
   /**
    * How objects of unknown types are read. `"refuse"`, the default: `ERR_PARTD_CODEC`, with the
-   * name of the type. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a class or function.
+   * name of the type, also when one is appended. `"keep"`: as a `PyObject`, or as a `PyGlobal` for a
+   * class or function.
    * Nothing is imported or called, and they are written as they were read.
    */
   readonly objects?: "refuse" | "keep" | undefined;
@@ -75,7 +76,7 @@ export class Pickle<T = unknown> extends Encode<T[]> {
  * @see https://github.com/python/cpython/blob/main/Lib/pickletools.py
  */
 export function pickleCodec<T = unknown>(options: PickleCodecOptions = {}): Codec<T[]> {
-  const pickler = new Pickler(options.protocol);
+  const pickler = new Pickler(options.protocol, options.objects);
   const unpickler = new Unpickler(options);
   return {
     name: "pickle",
@@ -104,11 +105,16 @@ function refuse(reason: string): PartdError {
 /** Writes data as pickles that Python's `pickle.loads` reads. */
 export class Pickler {
   readonly #protocol: number;
+  readonly #keep: boolean;
   /** The room of the last pickle and a little more: the next one may be similar, and need no growth. */
   #room = LEAST_ROOM;
 
-  /** @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5. */
-  constructor(protocol = 5) {
+  /**
+   * @param objects whether objects of unknown types are written, which an {@link Unpickler} reads only
+   *   with the same.
+   * @throws `ERR_PARTD_VALUE` for a protocol other than 2 to 5.
+   */
+  constructor(protocol = 5, objects: "refuse" | "keep" = "refuse") {
     if (![2, 3, 4, 5].includes(protocol)) {
       throw new PartdError(
         "ERR_PARTD_VALUE",
@@ -116,12 +122,13 @@ export class Pickler {
       );
     }
     this.#protocol = protocol;
+    this.#keep = objects === "keep";
   }
 
   /** @throws `ERR_PARTD_CODEC` for a value that would not read back as it was, with its place. */
   dump(value: unknown): Uint8Array {
     try {
-      const bytes = new Dump(this.#protocol, this.#room).run(value);
+      const bytes = new Dump(this.#protocol, this.#keep, this.#room).run(value);
       this.#room = Math.min(bytes.byteLength + LEAST_ROOM, MOST_ROOM);
       return bytes;
     } catch (error) {
@@ -138,7 +145,7 @@ export class Pickler {
 
   #refuses(value: unknown): boolean {
     try {
-      new Dump(this.#protocol).run(value);
+      new Dump(this.#protocol, this.#keep).run(value);
       return false;
     } catch {
       return true;

@@ -15,7 +15,7 @@ import {
   pyTuple,
 } from "@partd/codec-pickle";
 
-const codec = pickleCodec<unknown>();
+const codec = pickleCodec<unknown>({ objects: "keep" });
 const encode = (keys: readonly unknown[]) => () =>
   codec.encode([new Map(keys.map((key) => [key, 1]))]);
 
@@ -27,7 +27,7 @@ describe("keys that are equal in Python", () => {
   const time = (hour: number, offset: number) =>
     new PyTime(hour, 0, 0, 0, { tzinfo: zone(offset) });
   test.each<[string, unknown[], unknown[]]>([
-    ["halves", [new PyFraction(1, 2), 0.5, new PyDecimal("0.50"), new PyFraction(-2, -4)], [-0.5]],
+    ["halves", [new PyFraction(1, 2), 0.5, new PyDecimal("0.50"), new PyFraction(2, 4)], [-0.5]],
     ["wholes", [new PyDecimal("1E+30"), 10n ** 30n, new PyFraction(10n ** 31n, 10)], [1e30]],
     ["ones", [1, 1n, true, new PyComplex(1, 0), scalar("|i1", 1)], [new PyComplex(1, 1), 1.5]],
     ["none", [0, new PyDecimal("-0E+9999999"), scalar("<f8", ...new Array(8).fill(0))], [null]],

@@ -12,6 +12,7 @@ import {
   Pickle,
   PyArray,
   PyByteArray,
+  PyComplex,
   PyCounter,
   PyDate,
   PyDateTime,
@@ -19,12 +20,15 @@ import {
   PyDefaultDict,
   PyDeque,
   PyDtype,
+  PyFraction,
   PyFrozenSet,
   PyGlobal,
   PyNdArray,
   PyObject,
   PyOrderedDict,
-  type PyScalar,
+  PyPath,
+  PyRange,
+  PyScalar,
   PySlice,
   PyTime,
   PyTimeDelta,
@@ -285,9 +289,8 @@ describe("the other types of Python", () => {
           bytesOf(cpython.refused[name]?.[protocol] as string),
         ) as unknown[];
         for (const p of protocols) {
-          expect(keep.decode(pickleCodec({ protocol: p }).encode(first) as Uint8Array)).toEqual(
-            first,
-          );
+          const written = pickleCodec({ protocol: p, objects: "keep" }).encode(first);
+          expect(keep.decode(written as Uint8Array)).toEqual(first);
         }
       }
     }
@@ -409,6 +412,32 @@ test("a dict that becomes a Map is the Map also in the values of other types tha
     const [item] = (read.get("array") as PyNdArray).data as unknown[];
     const [argument] = (read.get("series") as PyObject).args;
     for (const inner of [start, item, argument]) expect(inner).toBe(read);
+  }
+});
+
+test.each<[reason: string, value: unknown]>([
+  ["os.system, which is read only with", new PyGlobal("os", "system")],
+  ["os.system, which is read only with", new PyObject(new PyGlobal("os", "system"), pyTuple("ls"))],
+  ["builtins.int as a value", new PyGlobal("builtins", "int")],
+  ["a PyFraction of what fractions.Fraction", new PyFraction(1, 0)],
+  ["a PyFraction of what fractions.Fraction", new PyFraction(1, -3)],
+  ["a PyRange of what builtins.range", new PyRange(0, 5, 0)],
+  ["a PyRange of what builtins.range", new PyRange(0.5, 5)],
+  ["a PyComplex of what builtins.complex", new PyComplex("1" as never, 0)],
+  ["a PyTime of what datetime.time", new PyTime(1, 2, 3, 4, { tzinfo: "UTC" as never })],
+  ["pathlib.Path, which is read only", new PyPath(["a"], "Path" as never)],
+  ["a PyScalar of what", new PyScalar(new PyDtype("<i4"), new Uint8Array(3))],
+  ["a PyNdArray of what", new PyNdArray(new PyDtype("<i4"), [2], new Uint8Array(7))],
+  ["a PyNdArray of what", new PyNdArray(new PyDtype("|O8"), [2], [1])],
+  ["a PyNdArray of what", new PyNdArray(new PyDtype("<i4"), [1], [1])],
+  ['a PyDtype of "zzz", which is none', new PyDtype("zzz")],
+])("what would not be read is refused when it is appended: %s", async (reason, value) => {
+  for (const list of [[value], [{ a: [value] }]]) {
+    const append = new Pickle(new Dict()).append({ x: list });
+    await expect(append).rejects.toMatchObject({
+      code: "ERR_PARTD_CODEC",
+      message: expect.stringContaining(reason),
+    });
   }
 });
 

@@ -105,7 +105,10 @@ export const builtinCalls: Calls = {
   "builtins.frozenset": ([items], spend) =>
     distinct(new PyFrozenSet(list(items, "frozenset", spend)), items),
   "builtins.complex": ([real, imag = 0]) => new PyComplex(float(real), float(imag)),
-  "builtins.range": ([start, stop, step = 1]) => new PyRange(int(start), int(stop), int(step)),
+  "builtins.range": ([start, stop, step = 1]) => {
+    if (Number(step) === 0) throw misused("range");
+    return new PyRange(int(start), int(stop), int(step));
+  },
   "builtins.slice": ([start, stop, step = null]) => new PySlice(start, stop, step),
 };
 

@@ -9,6 +9,7 @@ import {
   PyGlobal,
   type Reducer,
   type Reduction,
+  Refusal,
   reducer,
   refuse,
 } from "./object.js";
@@ -127,6 +128,7 @@ function callsOf(core: string): Calls {
     [`${core}.multiarray.scalar`]: ([dtype, data]) => {
       if (!(dtype instanceof PyDtype)) throw misused("scalar");
       if (!(data instanceof Uint8Array)) throw refuse("a NumPy scalar that is an object");
+      if (data.byteLength !== itemSizeOf(dtype)) throw misused("scalar");
       return new PyScalar(dtype, data);
     },
     [`${core}.multiarray._reconstruct`]: ([type]) => {
@@ -146,6 +148,7 @@ function callsOf(core: string): Calls {
  * unit of dates.
  */
 function reduceDtype({ text, state }: PyDtype): Reduction {
+  if (!DTYPE.test(text)) throw new Refusal(`a PyDtype of ${JSON.stringify(text)}, which is none`);
   const [, order = "", letters = "", count = "", unit] =
     /^([<>|=]?)(.*?)(?:\[(\d*)(\w+)\])?$/.exec(text) ?? [];
   const size = Number(letters.slice(1));
@@ -194,13 +197,20 @@ export function fillArray(array: PyNdArray, state: unknown, spend: (bytes: numbe
   if (shape.length > MOST_DIMENSIONS) throw misused("ndarray");
   const lengths = Array.from(shape, number);
   const items = lengths.reduce((product, length) => product * length, 1);
-  const itemSize = Number(/\d+/.exec(dtype.text)?.[0] ?? 0) * (/^.?U/.test(dtype.text) ? 4 : 1);
-  const fits = Array.isArray(data) ? data.length === items : data.byteLength === items * itemSize;
+  const fits = Array.isArray(data)
+    ? data.length === items && /[OV]/.test(dtype.text)
+    : data.byteLength === items * itemSizeOf(dtype);
   if (!fits || lengths.some((length) => !(length >= 0))) throw misused("ndarray");
   array.dtype = dtype;
   array.shape = lengths;
   array.data = data;
   array.fortran = fortran === true;
+}
+
+const DTYPE = /^[<>|=]?[biufcmMOSUV]\d*(\[\d*\w+\])?$/;
+
+function itemSizeOf({ text }: PyDtype): number {
+  return Number(/\d+/.exec(text)?.[0] ?? 0) * (/^.?U/.test(text) ? 4 : 1);
 }
 
 /** NumPy's own limit. */

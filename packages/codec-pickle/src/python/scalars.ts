@@ -83,11 +83,11 @@ export const scalarCalls: Calls = {
     return valid("Decimal", () => new PyDecimal(text));
   },
   "fractions.Fraction": ([first, second], spend) => {
-    if (typeof first !== "string") return new PyFraction(int(first), int(second ?? 1));
+    if (typeof first !== "string") return fraction(int(first), int(second ?? 1));
     spend(first.length);
     const match = /^(-?\d+)(?:\/(\d+))?$/.exec(first);
     if (!match) throw misused("Fraction");
-    return new PyFraction(integer(match[1] as string), integer(match[2] ?? "1"));
+    return fraction(integer(match[1] as string), integer(match[2] ?? "1"));
   },
   ...Object.fromEntries(
     PATH_KINDS.map((kind) => [
@@ -99,6 +99,11 @@ export const scalarCalls: Calls = {
     ]),
   ),
 };
+
+function fraction(numerator: number | bigint, denominator: number | bigint): PyFraction {
+  if (Number(denominator) === 0) throw misused("Fraction");
+  return new PyFraction(numerator, denominator);
+}
 
 export const scalarReducers: readonly Reducer[] = [
   reducer(PyDecimal, 1, ({ text }) => call("decimal.Decimal", text)),
