@@ -2,15 +2,16 @@ import { arrowCodec } from "@partd/codec-arrow";
 import { PyDtype, PyNdArray, PyTuple, pyTuple } from "@partd/codec-pickle";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import { concatBytes, ENCODE_OPTIONS, frame, splitFrames, takeOptions } from "@partd/core/author";
-import { Table, type Vector, vectorFromArray } from "apache-arrow";
+import { Table, type Vector } from "apache-arrow";
 import { fromColumn, itemSizeOf, refuse, toColumn, type Values } from "./column.js";
 import { decodeLabels, encodeLabels } from "./column-labels.js";
 import { Compression, type CompressionOptions } from "./compression.js";
 import { Damage, explained } from "./damage.js";
 import { decodeIndex, encodeIndex, pickledLevel } from "./frame-index.js";
+import { joinable } from "./joinable.js";
 import { packed, pickler, unpacked, unpickler } from "./packed.js";
 import { arrayColumn, indexValues, pickledZone, pyArray, zoneName } from "./pickled-array.js";
-import { type Column, labelsOf, levelName, partsOf, type RangeIndex, tableOf } from "./table.js";
+import { type Column, partsOf, tableOf } from "./table.js";
 
 export interface PandasBlocksOptions extends CompressionOptions, EncodeOptions {}
 
@@ -56,30 +57,11 @@ export function pandasBlocksCodec(options: CompressionOptions = {}): Codec<Table
 
     join(frames) {
       if (frames.length <= 1) return frames[0] ?? new Table();
-      // As in pandas.concat: when several frames are joined, a range becomes a column of numbers.
       const filled = frames.filter(({ numRows }) => numRows > 0);
       const some = filled.length > 0 ? filled : frames.slice(0, 1);
-      return tables.join((some.length > 1 ? some.map(withIndexColumn) : some) as never) as never;
+      return tables.join((some.length > 1 ? joinable(some) : some) as never) as never;
     },
   };
-}
-
-function withIndexColumn(table: Table): Table {
-  const { columns, index } = partsOf(table);
-  if (!("kind" in index)) return table;
-  // A few bytes may claim any range; with columns, each row has bytes.
-  if (columns.length === 0 && table.numRows > MOST_OF_RANGE) {
-    throw refuse("", `a range of ${table.numRows} rows without a column is not joined to others`);
-  }
-  const level = [levelName(index.name, 0), rangeColumn(index, table.numRows), index.name] as const;
-  return tableOf(columns, [level], labelsOf(table));
-}
-
-const MOST_OF_RANGE = 2 ** 16;
-
-function rangeColumn({ start, step }: RangeIndex, rows: number) {
-  const numbers = BigInt64Array.from({ length: rows }, (_, i) => BigInt(start + i * step));
-  return vectorFromArray(numbers);
 }
 
 /** Decodes one frame of Python's `PandasBlocks`. */

@@ -11,6 +11,8 @@ import { concatBytes, frame } from "@partd/core/author";
 import { FileStore } from "@partd/file";
 import { codecContract } from "@partd/testing";
 import {
+  Binary,
+  Bool,
   Dictionary,
   Field,
   Float64,
@@ -576,6 +578,42 @@ test("a frame without columns keeps its rows, and is joined only if they are not
   const joined = await store.get("x");
   expect(Array.from(joined.getChildAt(0) as Vector)).toEqual([0n, 1n, 2n, 0n, 1n]);
   await expect(store.get("y")).rejects.toThrow("without a column is not joined to others");
+});
+
+describe("columns that pandas stores in another type where they have nulls", () => {
+  const joined = async (...columns: Vector[]) => {
+    const store = new PandasBlocks(new Dict());
+    for (const a of columns) await store.append({ x: new Table({ a }) });
+    const column = (await store.get("x")).getChild("a") as Vector;
+    return [`${column.type}`, Array.from(column, plain)];
+  };
+
+  test("are joined to those without nulls, as pandas.concat does", async () => {
+    const ints = (...values: (number | null)[]) => vectorFromArray(values, new Int32());
+    const floats = ["Float64", [1, Number.NaN, 2, Number.NaN]];
+    expect(await joined(ints(1, null), ints(2), ints(null))).toEqual(floats);
+    expect(await joined(ints(1), ints(null, 2, null))).toEqual(floats);
+    for (const [type, value] of [
+      [new Binary(), Uint8Array.of(1)],
+      [new Bool(), true],
+      [new Utf8(), "x"],
+    ] as const) {
+      const none = vectorFromArray([null], type);
+      const one = vectorFromArray([value], type as Utf8) as Vector;
+      const shown = plain(value);
+      expect(await joined(none, one)).toEqual([`${type}`, [null, shown]]);
+      expect(await joined(one, none, one)).toEqual([`${type}`, [shown, null, shown]]);
+    }
+  });
+
+  test("are refused where pandas would round their integers, or has no common type", async () => {
+    const wide = vectorFromArray([2n ** 60n]);
+    await expect(joined(wide, vectorFromArray([1n, null]))).rejects.toThrow("would round them");
+    const small = vectorFromArray([1], new Int8());
+    await expect(joined(wide, small)).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
+    const text = vectorFromArray(["x"], new Utf8());
+    await expect(joined(wide, text)).rejects.toMatchObject({ code: "ERR_PARTD_CODEC" });
+  });
 });
 
 test("values that the level of an index has not are refused", async () => {
