@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { Dict } from "@partd/core";
 import { Server } from "@partd/server";
-import { listenOnFile } from "../src/server/listener.js";
+import { listenOnFile } from "../src/server/socket-file.js";
 import { Child } from "./child.js";
 
 let folder: string;

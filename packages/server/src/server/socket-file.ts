@@ -1,11 +1,103 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from "node:fs/promises";
-import { connect } from "node:net";
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  unlink,
+} from "node:fs/promises";
+import { connect, type Server } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { PartdError } from "@partd/core";
 import { LONGEST_PATH } from "../protocol/address.js";
+
+/**
+ * Listens on a Unix-domain socket at `path` that only this user can open, and replaces the socket of a
+ * dead server.
+ *
+ * The socket is created in a directory that only this user can enter, and gets its path once it has its
+ * permissions, so another user can connect at no moment. Changing the umask would affect all threads of
+ * the process.
+ *
+ * @returns a function that removes the socket. Call it before the server stops listening: while the
+ *   socket answers, no other server replaces it.
+ */
+export async function listenOnFile(
+  server: Server,
+  path: string,
+  silentMs?: number,
+): Promise<() => Promise<void>> {
+  if (process.platform === "win32") {
+    await listen(server, { path, exclusive: true });
+    return async () => {};
+  }
+  let directory: string | undefined;
+  try {
+    const made = await listenHidden(server, path);
+    directory = made.directory;
+    await chmod(made.socket, 0o600);
+    const { ino, dev } = await lstat(made.socket);
+    await publish(made.socket, path, silentMs);
+    await clearHidden(path);
+    return async () => {
+      const now = await lstat(path).catch(() => undefined);
+      if (now?.ino === ino && now.dev === dev) await unlink(path).catch(() => {});
+    };
+  } catch (cause) {
+    server.close();
+    if (cause instanceof PartdError) throw cause;
+    throw new PartdError("ERR_PARTD_IO", `Cannot listen on ${path}: ${(cause as Error).message}.`, {
+      path,
+      cause,
+    });
+  } finally {
+    if (directory) await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Listens in a directory that only this user can enter. */
+async function listenHidden(
+  server: Server,
+  path: string,
+): Promise<{ readonly directory: string; readonly socket: string }> {
+  for (;;) {
+    const directory = await mkdtemp(hiddenPrefix(path));
+    // When the server closes, Node removes the name that it was given, by then perhaps through a
+    // descriptor of another directory: choose a name that is unique.
+    const isShort = Buffer.byteLength(join(directory, "s")) <= LONGEST_PATH;
+    const name = isShort ? "s" : randomBytes(8).toString("hex");
+    try {
+      await withShortPath(directory, name, (short) =>
+        listen(server, { path: short, exclusive: true }),
+      );
+      return { directory, socket: join(directory, name) };
+    } catch (error) {
+      const isCleared = (await lstat(directory).catch(() => undefined)) === undefined;
+      if (isCleared) continue; // Another server has taken the folder for that of a killed server.
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+}
+
+/** Begins to listen. */
+export function listen(server: Server, options: Parameters<Server["listen"]>[0]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
 
 /**
  * Gives the listening socket at `hidden` the name `path`, in place of a dead server's socket. If
@@ -18,7 +110,7 @@ import { LONGEST_PATH } from "../protocol/address.js";
  * @param silentMs after how long a claim of a living process is passed over.
  * @throws `ERR_PARTD_IO` if a server listens there, or if `path` is not a socket.
  */
-export async function publish(hidden: string, path: string, silentMs = SILENT_MS): Promise<void> {
+async function publish(hidden: string, path: string, silentMs = SILENT_MS): Promise<void> {
   const claim = new Claim(hidden, path, silentMs);
   for (;;) {
     try {
@@ -39,7 +131,7 @@ export async function publish(hidden: string, path: string, silentMs = SILENT_MS
 }
 
 /** The beginning of the paths of the folders in which servers create the socket for `path`. */
-export function hiddenPrefix(path: string): string {
+function hiddenPrefix(path: string): string {
   return join(dirname(path), `.${basename(path)}.`);
 }
 
@@ -47,7 +139,7 @@ export function hiddenPrefix(path: string): string {
  * Removes the folders that killed servers left. It may remove a new folder that is still empty; the
  * server then makes another before it listens.
  */
-export async function clearHidden(path: string): Promise<void> {
+async function clearHidden(path: string): Promise<void> {
   const prefix = basename(hiddenPrefix(path));
   for (const name of await readdir(dirname(path)).catch(() => [])) {
     if (!name.startsWith(prefix) || !SUFFIX.test(name.slice(prefix.length))) continue;
@@ -69,7 +161,7 @@ export async function clearHidden(path: string): Promise<void> {
  * Calls `use` with a path of `name` in `directory` that is short enough for a socket. On Linux a path
  * through the directory's descriptor is.
  */
-export async function withShortPath<T>(
+async function withShortPath<T>(
   directory: string,
   name: string,
   use: (path: string) => Promise<T>,
