@@ -37,6 +37,7 @@ export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
     throw new PartdError("ERR_PARTD_VALUE", `it has lost numbers: ${LOST_BYTES}`);
   }
   if (dtype.kind === "b") checkBooleans(data as Uint8Array);
+  if (dtype.type === "f2" && data instanceof Float32Array) checkHalves(data);
   if (dtype.kind === "U") checkCodePoints(data as Uint32Array);
   return numbersToBytes(data, dtype);
 }
@@ -67,6 +68,21 @@ function checkBooleans(data: Uint8Array): void {
     `item ${bad} of bools is ${data[bad]}, and may be 0 or 1.`,
   );
 }
+
+/** A larger number would be read back as infinite; a fraction is rounded, as NumPy rounds it. */
+function checkHalves(data: Float32Array): void {
+  const bad = data.findIndex(
+    (number) => Math.abs(number) >= LEAST_INFINITE && Number.isFinite(number),
+  );
+  if (bad < 0) return;
+  throw new PartdError(
+    "ERR_PARTD_CODEC",
+    `item ${bad} of float16 is ${data[bad]}, and may be 65504 at most: use float32.`,
+  );
+}
+
+/** What is closer to 65,504, the largest half, than to the next power of two is rounded down. */
+const LEAST_INFINITE = 65_520;
 
 /** NumPy keeps other numbers, and fails when the text is read. */
 function checkCodePoints(data: Uint32Array): void {

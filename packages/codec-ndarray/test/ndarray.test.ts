@@ -170,7 +170,7 @@ test("float16 reads as the same numbers and rounds as NumPy does", async () => {
   const numbers = Float32Array.of(
     1,
     65_519,
-    65_520,
+    -65_519,
     1e-8,
     2 ** -25,
     2 ** -25 * 1.5,
@@ -183,7 +183,7 @@ test("float16 reads as the same numbers and rounds as NumPy does", async () => {
   await halves.append({ x: ndarray("float16", data as Float32Array) });
   const stored = new Uint16Array((await store.get("x")).slice().buffer);
   expect([...stored.subarray(0, 10)]).toEqual([
-    0x3c00, 0x7bff, 0x7c00, 0, 0, 1, 0x6800, 0x6802, 0x8000, 0x2e66,
+    0x3c00, 0x7bff, 0xfbff, 0, 0, 1, 0x6800, 0x6802, 0x8000, 0x2e66,
   ]);
   const isNaNHalf = (half: number) => (half & 0x7c00) === 0x7c00 && (half & 0x3ff) !== 0;
   const changed = [...bits].filter((half) => {
@@ -680,6 +680,22 @@ describe("bytes, texts, records and long doubles", () => {
       message: expect.stringContaining("item 2 of bools is 2"),
     });
     await p.append({ x: ndarray("bool", Uint8Array.of(0, 1)) });
+  });
+
+  test("halves have a largest number", async () => {
+    const p = new NdArray(new Dict());
+    for (const large of [65520, -1e6]) {
+      const halves = ndarray("float16", Float32Array.of(1, large));
+      await expect(p.append({ x: halves })).rejects.toMatchObject({
+        code: "ERR_PARTD_CODEC",
+        message: expect.stringContaining(`item 1 of float16 is ${large}`),
+      });
+    }
+    await p.append({
+      x: ndarray("float16", Float32Array.of(65519, -65504, -Infinity, Number.NaN)),
+    });
+    const { data } = (await p.get("x")) as DtypeArray;
+    expect([...data]).toEqual([65504, -65504, -Infinity, Number.NaN]);
   });
 
   test("texts hold characters alone", async () => {
