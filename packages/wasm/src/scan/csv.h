@@ -120,7 +120,8 @@ static inline u8 *quoted_key(u8 *to, const struct Value *v) {
 EXPORT("scanCsv") u32 scan_csv(void) {
   const u8 *p = state.at, *end = state.end;
   u32 wanted = 0;
-  for (u32 f = 0; f < state.fields; f++) if (columns[f] >= wanted) wanted = columns[f] + 1;
+  for (u32 f = 0; f < state.fields; f++) // One that is not there has no column below `width`.
+    if (columns[f] < state.width && columns[f] >= wanted) wanted = columns[f] + 1;
   struct Special s;
   s.delimiter = wasm_i8x16_splat(state.delimiter);
   s.quote = wasm_i8x16_splat(state.quote ? '"' : '\n');
