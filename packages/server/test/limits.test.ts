@@ -60,13 +60,17 @@ test("a connection that says nothing, or byte by byte, is closed; others are ser
   expect((await client.get("x")).byteLength).toBe(1);
 });
 
-test("one that is idle and does not leave when it is told to is closed", async () => {
-  await using server = await Server.listen(new Dict(), { limits: { idle: 20, stall: 100 } });
-  const raw = new RawClient(server.address);
-  await raw.hello();
-  expect(await raw.closed).toBe(1001);
-  expect(raw.types).toContain(Type.GOODBYE);
-});
+test.each([0, 150])(
+  "one that is idle, on a server busy for %i ms, is told to leave, then closed",
+  async (busy) => {
+    await using server = await Server.listen(new Dict(), { limits: { idle: 20, stall: 100 } });
+    const raw = new RawClient(server.address);
+    await raw.hello();
+    for (const until = performance.now() + busy; performance.now() < until; );
+    expect(await raw.closed).toBe(1001);
+    expect(raw.types).toContain(Type.GOODBYE);
+  },
+);
 
 test("a message that takes longer than silence may is read to its end", async () => {
   await using server = await Server.listen(new Dict(), { limits: { ping: 200 } });

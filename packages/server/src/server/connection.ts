@@ -63,6 +63,8 @@ export class Connection {
   #heard = performance.now();
   #asked = performance.now();
   #pinged = performance.now();
+  /** When it was last told to leave because it is idle. */
+  #dismissed = 0;
 
   /** @param carrier the network socket below the WebSocket. */
   constructor(shared: Shared, socket: ServerSocket, carrier: Carrier) {
@@ -205,8 +207,11 @@ export class Connection {
     }
     const isIdle = this.pending === 0 && now - this.#asked > limits.idle;
     if (!isIdle) return;
-    if (isStalled(this.#asked + limits.idle)) this.end();
-    else this.goodbye(Reason.IDLE);
+    // Told first, however late this call is.
+    if (this.#dismissed <= this.#asked) {
+      this.#dismissed = now;
+      this.goodbye(Reason.IDLE);
+    } else if (isStalled(this.#dismissed)) this.end();
   }
 
   /** Frees the client's window and keys when all its requests have been carried out. */
