@@ -433,12 +433,47 @@ describe("group, count, distinct and sort", () => {
   test("sort: a field of CSV is text unless :numeric says otherwise, alone or among others", async () => {
     const csv = "n,i\n10,1\n9,2\n1.50,3\n1.5,4\n,5\n007,6\n";
     const text = "n,i\n,5\n007,6\n1.5,4\n1.50,3\n10,1\n9,2\n";
-    for (const by of ["n", "n:text", "n,i"]) {
+    for (const by of ["n", "n:text", "n,i:text"]) {
       expect([by, await out(["sort", "-", "--from", "csv", "--by", by], csv)]).toEqual([by, text]);
     }
     expect(await out(["sort", "-", "--from", "csv", "--by", "n:numeric"], csv)).toBe(
       "n,i\n1.50,3\n1.5,4\n007,6\n9,2\n10,1\n,5\n",
     );
+  });
+
+  test("sort: a remark where a column of CSV has numbers, and nothing says how they are meant", async () => {
+    write(
+      "ms.csv",
+      'ms,zip,"a,b",when\n10,01234,1,2024-01-01\n9,99999,2,2024-01-02\n,10000,,\n1.5,10001,10,\n',
+    );
+    const told = async (...words: string[]) => {
+      const { code, err } = await run(["sort", "ms.csv", ...words, "-o", "o.csv", "--force"]);
+      return [code, err];
+    };
+    expect(await told("--by", "ms:desc")).toEqual([
+      0,
+      "partd: ms is sorted as text, 10 before 9: say --by ms:desc:numeric if it has numbers, and :text if not\n",
+    ]);
+    expect(read("o.csv")).toMatch(/^ms.*\n9.*\n10.*\n1.5.*\n,/);
+    expect((await told("--by", "a\\,b"))[1]).toContain("say --by a\\,b:numeric");
+    for (const by of ["zip", "when", "ms:text", "ms:numeric"]) {
+      expect([by, ...(await told("--by", by))]).toEqual([by, 0, ""]);
+    }
+    for (const option of ["--quiet", "--json"]) {
+      expect([option, ...(await told("--by", "ms", option))]).toEqual([
+        option,
+        0,
+        expect.not.stringContaining("sorted as text"),
+      ]);
+    }
+    const malformed = "ms\n1,2\n10\n9\n";
+    expect(await run(["sort", "--from", "csv", "--by", "ms"], malformed)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/standard input:2:.*has 2 fields/),
+    });
+    expect(await run(["sort", "--by", "ms"], '{"ms":"10"}\n{"ms":"9"}\n')).toMatchObject({
+      err: "",
+    });
   });
 
   test("sort: directions, numbers in text, stable", async () => {

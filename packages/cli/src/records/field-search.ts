@@ -157,7 +157,7 @@ function collect(record: unknown, prefix: string, names: Set<string>): void {
 }
 
 /** A name as options take it, in which a comma stands between two names. */
-function typed(name: string): string {
+export function typed(name: string): string {
   return name.replaceAll(",", "\\,");
 }
 

@@ -12,6 +12,7 @@ import {
   readNdjson,
   readTsv,
   type Scan,
+  VALUE_KIND,
 } from "@partd/records";
 import type { Column } from "@partd/records/author";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
@@ -133,6 +134,20 @@ export class RecordSource implements Records<string>, AsyncDisposable {
   async begin(): Promise<void> {
     this.#begun ??= this.#checked();
     this.#first ??= await this.#begun.next();
+  }
+
+  /** Whether a column of CSV has numbers and nothing else in the first records. */
+  async beginsWithNumbers(field: string): Promise<boolean> {
+    await this.begin();
+    if (this.delimiter === undefined || this.#first?.done !== false) return false;
+    // Malformed records are reported when all are read.
+    const options = { values: [field], onReject: () => undefined };
+    const scan = this.#inner.format.scanner([], options).scan(this.#first.value);
+    const kinds = scan.kinds(0).subarray(0, Math.min(scan.count, FIRST_RECORDS));
+    return (
+      kinds.includes(VALUE_KIND.number) &&
+      kinds.every((kind) => kind === VALUE_KIND.number || kind === VALUE_KIND.null)
+    );
   }
 
   byteLength(): Promise<number | undefined> {
@@ -287,6 +302,9 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     if (search.isOpen) search.end();
   }
 }
+
+/** How many records show what a column holds. */
+const FIRST_RECORDS = 1000;
 
 /** Advice for a record that does not fit in memory. */
 const ADVICE = "If not, give it more by --memory.";

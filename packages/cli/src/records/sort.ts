@@ -9,9 +9,11 @@ import { sort as sortOf } from "@partd/shuffle";
 import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { UnfinishedRun } from "../output/unfinished-run.js";
+import { typed } from "./field-search.js";
 import { statesOf } from "./inputs.js";
 import { RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
+import { shownField } from "./result-names.js";
 
 /** `partd sort`. */
 export const sort: Action = async (call) => {
@@ -41,6 +43,8 @@ export const sort: Action = async (call) => {
 };
 
 interface SortKey {
+  /** As the command line has it: `ms:desc`. */
+  readonly said: string;
   readonly field: string;
   readonly order: "asc" | "desc";
   readonly as: "number" | "string" | undefined;
@@ -66,7 +70,7 @@ function parseSortKey(text: string): SortKey {
     }
   }
   if (field === "") throw new UsageError(`--by ${text} names no field`);
-  return { field, order: order ?? "asc", as };
+  return { said: text, field, order: order ?? "asc", as };
 }
 
 function refuseTwo(text: string, word: string, before: string | undefined): void {
@@ -86,11 +90,29 @@ async function writeSorted(
   const out = call.options.text("out");
   if (out !== undefined) await run.requireSpace(out, 1);
   if (writer.output) await kept?.note(writer.output);
+  await noteNumbers(call, run, keys);
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
   const checkpoint = kept?.checkpoint;
   await using output = sortOf(run.source, { by, checkpoint, ...run.runOptions });
   await writer.addAll(output);
   await writer.complete();
+}
+
+/**
+ * Says that numbers are sorted as text: DuckDB, pandas and spreadsheets would have sorted them as numbers.
+ * `sort`, Miller and xsv take them for text, too, but a user need not know that.
+ */
+async function noteNumbers(
+  { terminal }: Call,
+  { source }: RecordRun,
+  keys: readonly SortKey[],
+): Promise<void> {
+  for (const { said, field, as } of keys) {
+    if (as !== undefined || !(await source.beginsWithNumbers(field))) continue;
+    terminal.note(
+      `${shownField(field)} is sorted as text, 10 before 9: say --by ${typed(said)}:numeric if it has numbers, and :text if not`,
+    );
+  }
 }
 
 /** Runs are kept if the inputs can be read again, and the output gets its name at the end. */
