@@ -152,7 +152,11 @@ export const dataSetCommands: readonly Command[] = [
     options: [
       { ...BY, about: `append each record to the key that these fields say: ${BY.about}` },
       ...TOWER,
-      { name: "fsync", about: "end only when the bytes would outlast a loss of power" },
+      {
+        name: "fsync",
+        about:
+          "end only when the bytes would outlast a loss of power; of a server, serve --fsync says that",
+      },
       {
         name: "max-bytes",
         value: "SIZE",

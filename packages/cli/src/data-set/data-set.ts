@@ -76,9 +76,29 @@ export class DataSet implements AsyncDisposable {
   }
 }
 
-/** Opens the data set that a command's first argument names. */
-export function openDataSet(call: Call, open?: OpenOptions): Promise<DataSet> {
-  return DataSet.open(call.arguments[0] as string, call.options, open);
+/**
+ * Opens the data set that a command's first argument names.
+ *
+ * @throws `UsageError` also for options that mean nothing there.
+ */
+export async function openDataSet({ arguments: [place = ""], options }: Call, open?: OpenOptions) {
+  requireMeant(place, options);
+  return DataSet.open(place, options, open);
+}
+
+/** @throws `UsageError` for an option of servers with a directory, and the other way round. */
+function requireMeant(place: string, options: Options): void {
+  const refuse = (names: readonly string[], why: string) => {
+    const stray = names.find((name) => options.has(name));
+    if (stray !== undefined) throw new UsageError(`--${stray} ${why}`);
+  };
+  if (!isAddress(place)) {
+    refuse(["token-file", "ca"], `is for a server's address, and ${place} is a path`);
+    return;
+  }
+  refuse(["store"], `says what a directory is, and ${place} is a server`);
+  refuse(["fsync"], "is for a directory: whether a server does it, partd serve --fsync says");
+  if (!/^wss:/i.test(place)) refuse(["ca"], `is for wss://, and ${place} is not encrypted`);
 }
 
 /** The token of --token-file or the environment; `undefined` without either. */

@@ -7,7 +7,7 @@ import { Dict, isPartdError } from "@partd/core";
 import { Server } from "@partd/server";
 import type { Action } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
-import { isAddress, openDataSet, readText, tokenOf } from "./data-set.js";
+import { DataSet, isAddress, readText, tokenOf } from "./data-set.js";
 
 /** `partd serve`. */
 export const serve: Action = async (call) => {
@@ -35,7 +35,10 @@ export const serve: Action = async (call) => {
     throw new UsageError("wss:// needs --cert and --key");
   }
   if (cert !== undefined) requirePem({ cert, key: key as string });
-  await using dataSet = await openDataSet(call, { create: true, fsync: options.has("fsync") });
+  await using dataSet = await DataSet.open(place, options, {
+    create: true,
+    fsync: options.has("fsync"),
+  });
   const memory = options.number("memory");
   const store =
     memory === undefined
