@@ -60,8 +60,8 @@ describe("memory", () => {
     const start = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`, BIN, ...words];
     const { code, err } = await ended(spawn(process.execPath, start, { cwd }));
     expect(code).toBe(0);
-    // 177 MiB for Arrow, 165 for Parquet; with all lines in memory, 412 and 275.
-    expect(Number(err)).toBeLessThan(220);
+    // 153 MiB for Arrow, 131 for Parquet; with all lines in memory, 412 and 275.
+    expect(Number(err)).toBeLessThan(32e6 / 2 ** 20 + 150);
     expect(Number(err)).toBeGreaterThan(50);
   });
 

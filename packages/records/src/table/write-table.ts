@@ -22,7 +22,7 @@ const OPTIONS: OptionNames<WriteTableOptions> = { signal: true, columns: true, d
 
 /**
  * Writes Parquet with `hyparquet-writer`, which the program installs: compressed with Snappy, in row groups of
- * up to 16,384 records. Whole numbers are 64-bit integers, or doubles in a column with fractions; Dates are
+ * up to 65,536 records. Whole numbers are 64-bit integers, or doubles in a column with fractions; Dates are
  * timestamps in UTC; lists and objects are JSON, as are integers of more than 64 bits; a column of different
  * types is text. Lines of `readNdjson` keep all digits of their numbers. A file appears when it is complete,
  * as `writeNdjson` says.
