@@ -208,6 +208,34 @@ describe("a stream of bytes that stands still", () => {
   });
 });
 
+describe("bytes of a stream are handed on", () => {
+  const sources: Readonly<Record<string, () => Readable>> = {
+    "that stands still": () => {
+      const stream = new Readable({ read() {} });
+      stream.push('{"c":1}\n{"c":2}\n{"c":1}\n');
+      return stream;
+    },
+    "without an end": () => {
+      return new Readable({
+        read() {
+          setImmediate(() => this.push('{"c":1}\n{"c":2}\n'));
+        },
+      });
+    },
+  };
+
+  test.each(Object.keys(sources))("%s, and the reader may leave", async (kind) => {
+    for (const by of ["c", undefined]) {
+      const source = sources[kind]?.() as Readable;
+      for await (const bytes of distinct(readNdjson(source), { by }).bytes()) {
+        expect(String(Buffer.from(bytes))).toBe('{"c":1}\n{"c":2}\n');
+        break;
+      }
+      source.destroy();
+    }
+  });
+});
+
 test("a writer that is aborted ends the run that it writes", async () => {
   const { source, reached } = standingStill();
   const controller = new AbortController();

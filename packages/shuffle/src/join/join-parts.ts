@@ -32,7 +32,7 @@ export class JoinParts {
   }
 
   /**
-   * Yields when the sink is full, and when everything has been joined.
+   * Yields when the sink is full, after each batch of the left side, and when everything has been joined.
    *
    * @param right one chain that fits in memory, or those of a fan of level 0.
    */
@@ -133,6 +133,8 @@ export class JoinParts {
           }
           if (sink.isFull) yield;
         }
+        // The next batch of a pipe may be long in coming.
+        yield;
       }
       for (let group = 0; group < matched.length; group++) {
         if (matched[group] === 1) continue;

@@ -102,7 +102,6 @@ function closedEarly(): PartdError {
 class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
   readonly #pieces: AsyncGenerator<P>;
   readonly #ending: AbortController;
-  #waiting = 0;
   #isOver = false;
 
   constructor(pieces: AsyncGenerator<P>, ending: AbortController) {
@@ -113,7 +112,6 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
   async next(): Promise<IteratorResult<P, undefined>> {
     if (this.#isOver) return OVER;
     const { signal } = this.#ending;
-    this.#waiting++;
     try {
       if (!signal.aborted) {
         const { value, done } = await this.#pieces.next();
@@ -130,15 +128,13 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
       // While a run is being ended, any failure is reported as that.
       signal.throwIfAborted();
       throw error;
-    } finally {
-      this.#waiting--;
     }
   }
 
-  /** A consumer that leaves while a piece is being made does not wait for it. */
+  /** A consumer that leaves while a piece is being made, be it ahead of time, does not wait for it. */
   async return(): Promise<IteratorResult<P, undefined>> {
+    if (!this.#isOver) this.#ending.abort(closedEarly());
     this.#isOver = true;
-    if (this.#waiting > 0) this.#ending.abort(closedEarly());
     await this.#pieces.return(undefined);
     return OVER;
   }

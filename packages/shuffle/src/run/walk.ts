@@ -55,7 +55,8 @@ export class DecodedBatches<R> implements AsyncIterableIterator<readonly R[], un
 
 /**
  * Yields the records of a walk end to end, unparsed: in pieces of up to 256 KiB, or single records of
- * up to 1 MiB.
+ * up to 1 MiB. A piece is short where the walk pauses, such as for a pipe that nobody writes to, and where it visits
+ * few records in a while, such as new ones in an endless source.
  */
 export async function* unparsed(
   walk: Walk,
@@ -68,8 +69,39 @@ export async function* unparsed(
     else if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
     else pieces.write(bytes, start, end);
   });
-  while (await step()) yield* pieces.takeFull();
+  let taken = performance.now();
+  for (;;) {
+    const stepped = step();
+    if (typeof stepped !== "boolean" && pieces.isOwn && !(await isSettledSoon(stepped))) {
+      yield* pieces.takeAll();
+    }
+    if (!(await stepped)) break;
+    if (performance.now() - taken < PAUSE) yield* pieces.takeFull();
+    else {
+      yield* pieces.takeAll();
+      taken = performance.now();
+    }
+  }
   yield* pieces.takeAll();
+}
+
+/** Milliseconds after which records that wait for a piece to be full are handed on. */
+const PAUSE = 100;
+
+async function isSettledSoon(promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const pause = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), PAUSE);
+  });
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  try {
+    return await Promise.race([settled, pause]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Joins records to pieces. */
@@ -77,6 +109,11 @@ class PieceWriter {
   #piece: Uint8Array = NOTHING;
   #used = 0;
   #full: { readonly bytes: Uint8Array; readonly isLent: boolean }[] = [];
+
+  /** Whether it holds bytes, none of which are lent. */
+  get isOwn(): boolean {
+    return this.#used > 0 && !this.#full.some(({ isLent }) => isLent);
+  }
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (end - start > this.#piece.length - this.#used) this.#begin(end - start);
