@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -220,6 +221,25 @@ describe("outputs that are not plain files", () => {
     const split = await bash(`${PARTD} split events.ndjson --by user --out told-of 2>/dev/full`);
     expect(split).toMatchObject({ code: 0, out: "" });
     expect(await bash(`${PARTD} count missing.csv 2>/dev/full`)).toMatchObject({ code: 2 });
+  });
+
+  test.each([
+    ["distinct", '{"a":1}\n'],
+    ["distinct --by a", '{"a":1}\n'],
+    ["distinct --by a --to json", '[\n{"a":1}'],
+    ["join - one.ndjson --on a", '{"a":1}\n'],
+  ])("%s writes what it has where the input pauses or has no end", async (words, expected) => {
+    writeFileSync(join(cwd, "one.ndjson"), '{"a":1}\n');
+    for (const [command, ...given] of [["cat"], ["yes", '{"a":1}']] as [string, ...string[]][]) {
+      const source = spawn(command, given);
+      source.stdin.write('{"a":1}\n');
+      const stdio = [source.stdout, "pipe", "inherit"] as const;
+      const child = spawn(process.execPath, [BIN, ...words.split(" ")], { cwd, stdio: [...stdio] });
+      const [begun] = (await once(child.stdout as NodeJS.ReadableStream, "data")) as [Buffer];
+      expect([command, String(begun).slice(0, expected.length)]).toEqual([command, expected]);
+      child.kill("SIGKILL");
+      source.kill("SIGKILL");
+    }
   });
 
   test("a reader that leaves ends the run quietly", async () => {

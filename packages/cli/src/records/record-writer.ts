@@ -58,6 +58,8 @@ export class RecordWriter implements AsyncDisposable {
   #isBegun = false;
   #pending: string[] = [];
   #length = 0;
+  /** Writes to standard output what is pending, since somebody may look on. */
+  #timer: NodeJS.Timeout | undefined;
 
   static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
     const out = call.options.text("out");
@@ -186,6 +188,7 @@ export class RecordWriter implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#timer);
     await this.#file?.[Symbol.asyncDispose]();
     await this.#table?.rows[Symbol.asyncDispose]();
   }
@@ -227,9 +230,14 @@ export class RecordWriter implements AsyncDisposable {
   #buffer(text: string): void {
     this.#pending.push(text);
     this.#length += text.length;
+    if (this.#file) return;
+    // What keeps this from being written keeps the next flush, too.
+    this.#timer ??= setTimeout(() => this.#flush().catch(() => undefined), PAUSE);
   }
 
   async #flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const bytes = Buffer.from(this.#pending.join(""), "latin1");
     this.#pending = [];
     this.#length = 0;
@@ -299,6 +307,9 @@ function latin1(text: string): string {
 
 /** Characters that are written at once. */
 const PIECE = 1 << 17;
+
+/** Milliseconds after which fewer are written to standard output. */
+const PAUSE = 100;
 
 /** A file that is compressed as its extension demands. */
 class CompressedFile implements AsyncDisposable {
