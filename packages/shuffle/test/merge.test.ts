@@ -55,9 +55,9 @@ test("records larger than memory are merged within it", async () => {
     });
   }
   let next = 0;
-  for await (const _ of sorter.walk(({ bytes, keyStart, keyEnd, end }) => {
-    expect(bytes[keyStart]! * 256 + bytes[keyStart + 1]!).toBe(next);
-    expect([bytes[keyEnd], bytes[end - 1]]).toEqual([next & 255, next & 255]);
+  for await (const _ of sorter.walk(({ bytes, start, end, keys, keyStart }) => {
+    expect(keys[keyStart]! * 256 + keys[keyStart + 1]!).toBe(next);
+    expect([bytes[start], bytes[end - 1]]).toEqual([next & 255, next & 255]);
     next++;
   }));
   expect(next).toBe(count);

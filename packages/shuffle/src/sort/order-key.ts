@@ -91,8 +91,7 @@ export class OrderKeyWriter {
   #write(value: unknown, depth: number): void {
     if (typeof value === "string") this.#text(KIND.text, Buffer.from(value));
     else if (typeof value === "number") {
-      this.#byte(KIND.number);
-      this.#double(value);
+      this.#double(KIND.number, value);
       this.#byte(EXACT);
     } else if (typeof value === "bigint") this.#bigint(value);
     else if (typeof value === "boolean") {
@@ -102,8 +101,7 @@ export class OrderKeyWriter {
     else if (value === undefined) this.#byte(KIND.missing);
     else if (value === null) this.#byte(KIND.null);
     else if (value instanceof Date) {
-      this.#byte(KIND.date);
-      this.#double(value.getTime());
+      this.#double(KIND.date, value.getTime());
     } else if (value instanceof Uint8Array) this.#text(KIND.bytes, value);
     else if (Array.isArray(value)) {
       if (depth === DEEPEST_LIST) throw unorderable(value);
@@ -118,23 +116,27 @@ export class OrderKeyWriter {
     this.bytes[this.length++] = value;
   }
 
-  /** The bits of a double, mapped so that they compare as unsigned; NaN is last, -0 equals 0. */
-  #double(value: number): void {
-    this.#makeRoom(8);
+  /** A kind, then the bits of a double, mapped so that they compare as unsigned; NaN is last, -0 equals 0. */
+  #double(kind: number, value: number): void {
+    this.#makeRoom(9);
     scratch.setFloat64(0, Number.isNaN(value) ? Number.NaN : value + 0);
-    const high = scratch.getInt32(0);
-    const low = scratch.getInt32(4);
-    const flip = high < 0 ? -1 : 0;
-    this.bytes.writeInt32BE(high ^ (flip | -0x8000_0000), this.length);
-    this.bytes.writeInt32BE(low ^ flip, this.length + 4);
-    this.length += 8;
+    const sign = scratch.getInt32(0) >> 31;
+    const high = scratch.getInt32(0) ^ (sign | -0x8000_0000);
+    const low = scratch.getInt32(4) ^ sign;
+    const { bytes, length } = this;
+    bytes[length] = kind;
+    // Byte by byte: with Buffer's methods, all of this took twice as long.
+    for (let i = 0; i < 4; i++) {
+      bytes[length + 1 + i] = high >>> (24 - 8 * i);
+      bytes[length + 5 + i] = low >>> (24 - 8 * i);
+    }
+    this.length = length + 9;
   }
 
   /** The nearest double, then the difference from it. */
   #bigint(value: bigint): void {
-    this.#byte(KIND.number);
     const near = Number(value);
-    this.#double(near);
+    this.#double(KIND.number, near);
     const rest = Number.isFinite(near) ? value - BigInt(near) : value;
     // Beyond all doubles: use the greatest one, whatever the sign of the rest.
     if (rest === 0n) this.#byte(EXACT);

@@ -87,7 +87,11 @@ export class SortKeyer<R> implements Keyer<R> {
     const isNumber = areNumbers && scan.kinds(0)[i] === VALUE_KIND.number;
     const number = isNumber ? scan.numbers(0)[i]! : Number.NaN;
     const isSmall = Math.abs(number) < 2 ** 53;
-    this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
+    if (isSmall && as !== "string") {
+      this.#writer.clear();
+      this.#writer.write(number, descending);
+      this.#addTo(columns);
+    } else this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
   }
 
   /** Writes a key of several fields, some of which are long. */
@@ -142,7 +146,8 @@ export class SortKeyer<R> implements Keyer<R> {
 
   #addTo(columns: KeyColumns): void {
     const { bytes, length } = this.#writer;
-    const [low, high] = [word(bytes, 4, length), word(bytes, 0, length)];
+    const low = word(bytes, 4, length);
+    const high = word(bytes, 0, length);
     if (length > LONGEST_AS_TEXT && columns.count === 0)
       columns.adopt(this.#writer.take(), length, low, high);
     else columns.add(bytes, 0, length, low, high);

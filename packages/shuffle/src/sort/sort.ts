@@ -67,7 +67,7 @@ async function* sorted<R>(
       run.progress.read(batch, input.consumed);
     }
     run.progress.write();
-    yield* sorter.walk(({ bytes, keyEnd, end, isOwn }) => visit(bytes, keyEnd, end, isOwn));
+    yield* sorter.walk(({ bytes, start, end, isOwn }) => visit(bytes, start, end, isOwn));
     run.progress.done();
   } finally {
     await run.close();

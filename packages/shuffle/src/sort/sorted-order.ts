@@ -1,64 +1,66 @@
 import { Pace } from "@partd/core/author";
-import type { LoadedChain } from "../spill/loaded-chain.js";
+
+/** Keys that are to be sorted. */
+export interface KeysInOrder {
+  readonly count: number;
+  /** The first 8 bytes of the keys, which sorting uses up. */
+  readonly highs: Uint32Array;
+  readonly lows: Uint32Array;
+  /** In bytes. */
+  keyLength(index: number): number;
+  /** Makes a part of a key, as far as it has one, the bytes of `keys` from `keyStart` to `keyEnd`. */
+  lookAtKey(index: number, from: number, to: number): void;
+  readonly keys: Uint8Array;
+  readonly keyStart: number;
+  readonly keyEnd: number;
+}
 
 /**
- * The addresses of a chain's frames in the order of their keys; stable. A radix sort over the first 8
- * bytes of the keys, then, among frames that share them, over the next 8.
+ * The numbers of the keys in their order; stable. A radix sort over the first 8 bytes of the keys, then,
+ * among keys that share them, over the next 8.
  *
  * @param isDecided whether keys that share their first 8 bytes are equal.
  */
-export async function sortedOrder(
-  chain: LoadedChain,
-  records: number,
-  isDecided: boolean,
-): Promise<Uint32Array> {
-  const sort = new RadixSort(chain, records, isDecided);
+export async function sortedOrder(keys: KeysInOrder, isDecided: boolean): Promise<Uint32Array> {
+  const sort = new RadixSort(keys, isDecided);
   await sort.run();
-  return sort.addresses;
+  return sort.order;
 }
 
-/** Bytes of memory for sorting this many records. */
-export function sortCost(records: number): number {
-  return records * 24;
-}
+/** Bytes of memory for sorting a key, beside its first 8 bytes. */
+export const SORT_COST = 16;
 
 class RadixSort {
-  readonly #chain: LoadedChain;
+  readonly #keys: KeysInOrder;
   readonly #isDecided: boolean;
-  addresses: Uint32Array;
-  #highs: Uint32Array;
-  #lows: Uint32Array;
-  #nextAddresses: Uint32Array;
-  #nextHighs: Uint32Array;
-  #nextLows: Uint32Array;
+  readonly order: Uint32Array;
+  readonly #highs: Uint32Array;
+  readonly #lows: Uint32Array;
+  readonly #nextOrder: Uint32Array;
+  readonly #nextHighs: Uint32Array;
+  readonly #nextLows: Uint32Array;
   readonly #counts = new Uint32Array(BUCKETS);
   readonly #pace = new Pace();
 
-  constructor(chain: LoadedChain, records: number, isDecided: boolean) {
-    this.#chain = chain;
+  constructor(keys: KeysInOrder, isDecided: boolean) {
+    const { count, highs, lows } = keys;
+    this.#keys = keys;
     this.#isDecided = isDecided;
-    this.addresses = new Uint32Array(records);
-    this.#highs = new Uint32Array(records);
-    this.#lows = new Uint32Array(records);
-    this.#nextAddresses = new Uint32Array(records);
-    this.#nextHighs = new Uint32Array(records);
-    this.#nextLows = new Uint32Array(records);
+    this.order = new Uint32Array(count);
+    for (let i = 0; i < count; i++) this.order[i] = i;
+    this.#highs = highs;
+    this.#lows = lows;
+    this.#nextOrder = new Uint32Array(count);
+    this.#nextHighs = new Uint32Array(count);
+    this.#nextLows = new Uint32Array(count);
   }
 
   async run(): Promise<void> {
-    const chain = this.#chain;
-    let count = 0;
-    for (let more = chain.lookAtKey(0, 0, 0); more; more = chain.lookAtKey(chain.following, 0, 0)) {
-      this.addresses[count] = chain.address;
-      this.#highs[count] = chain.high;
-      this.#lows[count++] = chain.low;
-      if (this.#pace.due) await this.#pace.rest();
-    }
-    await this.#sort(0, count, 8);
+    await this.#sort(0, this.order.length, 8);
   }
 
   /**
-   * Sorts frames `from` to `to`. Their keys agree except in 8 bytes before `depth`, and their prefixes
+   * Sorts keys `from` to `to`. They agree except in 8 bytes before `depth`, and their prefixes
    * are set.
    */
   async #sort(from: number, to: number, depth: number): Promise<void> {
@@ -75,21 +77,22 @@ class RadixSort {
     }
   }
 
-  /** Sorts frames whose keys agree in the first `depth` bytes, or are shorter and equal. */
+  /** Sorts keys that agree in the first `depth` bytes, or are shorter and equal. */
   async #sortTies(from: number, to: number, depth: number): Promise<void> {
-    const chain = this.#chain;
+    const keys = this.#keys;
     let longest = 0;
     let uneven = false;
     let differ = false;
     let length = -1;
     for (let i = from; i < to; i++) {
-      chain.lookAtKey(this.addresses[i]!, depth, depth + 8);
-      const keyLength = chain.keyEnd - chain.keyStart;
+      const index = this.order[i]!;
+      const keyLength = keys.keyLength(index);
       if (keyLength > longest) longest = keyLength;
       if (length >= 0 && length !== keyLength) uneven = true;
       length = keyLength;
-      this.#highs[i] = word(chain.bytes, chain.keyStart + depth, chain.keyEnd);
-      this.#lows[i] = word(chain.bytes, chain.keyStart + depth + 4, chain.keyEnd);
+      keys.lookAtKey(index, depth, depth + 8);
+      this.#highs[i] = word(keys.keys, keys.keyStart, keys.keyEnd);
+      this.#lows[i] = word(keys.keys, keys.keyStart + 4, keys.keyEnd);
       if (this.#highs[i] !== this.#highs[from] || this.#lows[i] !== this.#lows[from]) differ = true;
     }
     if (differ) return this.#sort(from, to, depth + 8);
@@ -113,37 +116,33 @@ class RadixSort {
   }
 
   async #agreementWithin(from: number, to: number, depth: number, until: number): Promise<number> {
-    const chain = this.#chain;
-    chain.lookAtKey(this.addresses[from]!, depth, until);
-    const { bytes, keyStart, keyEnd } = chain;
-    const isLong = keyEnd - keyStart > TIMED_KEY;
-    let agreement = until;
-    for (let i = from + 1; i < to && agreement > depth; i++) {
-      chain.lookAtKey(this.addresses[i]!, depth, until);
-      const shift = chain.keyStart - keyStart;
-      const end = Math.min(keyStart + agreement, Math.max(keyEnd, chain.keyEnd - shift));
-      let at = keyStart + depth;
+    const others = this.#keys;
+    others.lookAtKey(this.order[from]!, depth, until);
+    const { keys, keyStart, keyEnd } = others;
+    const isLong = others.keyLength(this.order[from]!) > TIMED_KEY;
+    let agreement = until - depth;
+    for (let i = from + 1; i < to && agreement > 0; i++) {
+      others.lookAtKey(this.order[i]!, depth, until);
+      const length = Math.max(keyEnd - keyStart, others.keyEnd - others.keyStart);
+      const end = Math.min(agreement, length);
+      let at = 0;
       for (; at < end; at++) {
-        const byte = at < keyEnd ? bytes[at] : 0;
-        if (byte !== (at + shift < chain.keyEnd ? chain.bytes[at + shift] : 0)) break;
+        const byte = keyStart + at < keyEnd ? keys[keyStart + at] : 0;
+        const other = others.keyStart + at;
+        if (byte !== (other < others.keyEnd ? others.keys[other] : 0)) break;
       }
-      if (at < end) agreement = at - keyStart;
+      if (at < end) agreement = at;
       if (isLong ? this.#pace.isOver : this.#pace.due) await this.#pace.rest();
     }
-    return agreement;
+    return depth + agreement;
   }
 
   /** Sorts keys that differ only in the zeros at their end. */
   #byLength(from: number, to: number): void {
-    const lengthOf = (address: number) => {
-      this.#chain.lookAtKey(address, 0, 0);
-      return this.#chain.keyEnd - this.#chain.keyStart;
-    };
-    const sorted = Array.from(this.addresses.subarray(from, to), (address) => ({
-      address,
-      length: lengthOf(address),
-    })).sort((a, b) => a.length - b.length);
-    for (const [i, { address }] of sorted.entries()) this.addresses[from + i] = address;
+    const sorted = Array.from(this.order.subarray(from, to)).sort(
+      (a, b) => this.#keys.keyLength(a) - this.#keys.keyLength(b),
+    );
+    this.order.set(sorted, from);
   }
 
   async #byPrefix(from: number, to: number): Promise<void> {
@@ -167,18 +166,18 @@ class RadixSort {
     }
     for (let i = from; i < to; i++) {
       const target = counts[(digits[i]! >>> shift) & MASK]!++;
-      this.#nextAddresses[target] = this.addresses[i]!;
+      this.#nextOrder[target] = this.order[i]!;
       this.#nextHighs[target] = this.#highs[i]!;
       this.#nextLows[target] = this.#lows[i]!;
     }
-    this.addresses.set(this.#nextAddresses.subarray(from, to), from);
+    this.order.set(this.#nextOrder.subarray(from, to), from);
     this.#highs.set(this.#nextHighs.subarray(from, to), from);
     this.#lows.set(this.#nextLows.subarray(from, to), from);
   }
 
   #insert(from: number, to: number): void {
     for (let i = from + 1; i < to; i++) {
-      const address = this.addresses[i]!;
+      const index = this.order[i]!;
       const high = this.#highs[i]!;
       const low = this.#lows[i]!;
       let j = i - 1;
@@ -186,12 +185,12 @@ class RadixSort {
         j >= from &&
         (this.#highs[j]! > high || (this.#highs[j] === high && this.#lows[j]! > low))
       ) {
-        this.addresses[j + 1] = this.addresses[j]!;
+        this.order[j + 1] = this.order[j]!;
         this.#highs[j + 1] = this.#highs[j]!;
         this.#lows[j + 1] = this.#lows[j]!;
         j--;
       }
-      this.addresses[j + 1] = address;
+      this.order[j + 1] = index;
       this.#highs[j + 1] = high;
       this.#lows[j + 1] = low;
     }
@@ -211,6 +210,10 @@ const SHORT = 48;
 
 /** Four bytes as an unsigned number, with zeros beyond `end`. */
 export function word(bytes: Uint8Array, start: number, end: number): number {
+  if (start + 4 <= end) {
+    const low = (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!;
+    return ((bytes[start]! << 24) | low) >>> 0;
+  }
   let value = 0;
   for (let i = start; i < start + 4; i++) value = (value << 8) | (i < end ? bytes[i]! : 0);
   return value >>> 0;

@@ -1,31 +1,19 @@
 import { PartdError } from "@partd/core";
-import type { KeyedBatch, KeyedRecord } from "../source/keyed-batch.js";
+import type { KeyedBatch } from "../source/keyed-batch.js";
 import type { Chain } from "../spill/chain.js";
-import { appendBatch } from "../spill/fan.js";
-import { frameCost } from "../spill/frame.js";
-import { LoadedChain } from "../spill/loaded-chain.js";
+import { appendBatch, hugeBytes } from "../spill/fan.js";
 import type { Workspace } from "../spill/workspace.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { FETCHED, GatheredRecords, type SortedRecord } from "./gathered-records.js";
 import { Merge } from "./merge.js";
-import { sortCost, sortedOrder } from "./sorted-order.js";
-
-/** A record in its place in the order. It is valid until the next one is read. */
-export interface SortedRecord extends KeyedRecord {
-  readonly low: number;
-  readonly high: number;
-  /** Whether `bytes` holds only this record with its key, and may be kept. */
-  readonly isOwn: boolean;
-}
 
 /**
- * Sorts frames by key; stable. What fits in memory is sorted there; otherwise sorted runs are spilled,
+ * Sorts records by key; stable. What fits in memory is sorted there; otherwise sorted runs are spilled,
  * and merged.
  */
 export class Sorter {
   readonly #workspace: Workspace;
-  #gathered: Chain;
-  /** What the gathered keys have in common. */
-  #tail = new KeyTail();
+  #gathered: GatheredRecords;
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
   /** Records added so far, including those in recalled runs. */
@@ -39,19 +27,12 @@ export class Sorter {
   /** @param checkpoint keeps the runs. */
   constructor(workspace: Workspace, checkpoint?: Checkpoint) {
     this.#workspace = workspace;
-    this.#gathered = this.#pinnedChain();
+    this.#gathered = new GatheredRecords(workspace);
     this.#checkpoint = checkpoint;
     if (!checkpoint) return;
     const { runs, covered } = checkpoint.recall(workspace);
     this.#runs = runs;
     this.#recalled = covered;
-  }
-
-  /** A chain that stays in memory until it is sorted. */
-  #pinnedChain(): Chain {
-    const chain = this.#workspace.chain();
-    chain.pinned = true;
-    return chain;
   }
 
   /** Adds a batch, whose hashes are the first 8 bytes of the keys. */
@@ -70,11 +51,11 @@ export class Sorter {
 
   /** Makes room for the source: spills what was gathered, which is pinned until then. */
   async makeRoom(bytes: number): Promise<void> {
-    const { byteLength, sourceBytes, blockSize } = this.#workspace;
+    const { byteLength, sourceBytes } = this.#workspace;
     // A copy of the record's key may be as long as the record.
     const room = 2 * bytes;
     const left = byteLength - room;
-    if (room > sourceBytes && this.#gathered.length * blockSize > left / 2) await this.#spill();
+    if (room > sourceBytes && this.#gathered.byteLength > left / 2) await this.#spill();
     await this.#workspace.makeRoom(room);
   }
 
@@ -99,10 +80,19 @@ export class Sorter {
   }
 
   async #append(batch: KeyedBatch): Promise<void> {
-    if (!this.#hasRoomFor(batch)) await this.#spill();
-    this.#tail.add(batch);
-    const chain = this.#gathered;
-    await appendBatch(this.#workspace, batch, () => chain);
+    const workspace = this.#workspace;
+    const byteLength = (batch.ends[batch.count - 1] ?? 0) + keyBytes(batch);
+    if (!this.#hasRoomFor(batch.count, byteLength)) await this.#spill();
+    // Only a batch with a huge record is charged: the share for batches has room for the others.
+    const held = Math.max(0, hugeBytes(batch) - workspace.sourceBytes);
+    workspace.charge(held);
+    try {
+      const waiting = workspace.reserve(workspace.blocksFor(byteLength) + 2);
+      if (waiting) await waiting;
+      this.#gathered.add(batch);
+    } finally {
+      workspace.uncharge(held);
+    }
     this.#added += batch.count;
   }
 
@@ -110,35 +100,31 @@ export class Sorter {
     return this.#workspace.byteLength / 8;
   }
 
-  #hasRoomFor(batch: KeyedBatch): boolean {
-    const { count, ends } = batch;
+  #hasRoomFor(count: number, byteLength: number): boolean {
     const { blockSize, capacity } = this.#workspace;
-    const { length, records } = this.#gathered;
-    const more = (ends[count - 1] ?? 0) + keyBytes(batch) + count * frameCost(0, 0);
-    const bytes = length * blockSize + more + sortCost(records + count);
+    const bytes = this.#gathered.byteLength + byteLength + this.#gathered.costOf(count);
     return bytes <= capacity * blockSize * GATHERED_SHARE;
   }
 
   async #spill(): Promise<void> {
     const gathered = this.#gathered;
-    if (gathered.records === 0) return;
-    const { isSame } = this.#tail;
-    this.#gathered = this.#pinnedChain();
-    this.#tail = new KeyTail();
-    const run = await this.#write((visit) => this.#inMemory(gathered, isSame, visit));
+    if (gathered.count === 0) return;
+    this.#gathered = new GatheredRecords(this.#workspace);
+    const run = await this.#write((visit) => this.#inMemory(gathered, visit, true));
     this.#checkpoint?.note(run, this.#added);
     this.#runs.push(run);
   }
 
-  /** Writes all frames of a walk to a chain of their own. */
+  /** Writes all records of a walk, with their keys, to a chain of their own. */
   async #write(walk: RecordWalk): Promise<Chain> {
     const run = this.#workspace.chain();
     const large = WALKED_BLOCKS * this.#workspace.blockSize;
-    const append = ({ bytes, keyStart, keyEnd, end, low, high }: SortedRecord) => {
-      if (end - keyStart >= large) {
-        return run.appendLarge(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+    const append = (record: SortedRecord) => {
+      const { keys, keyStart, keyEnd, bytes, start, end, low, high } = record;
+      if (end - start + keyEnd - keyStart >= large) {
+        return run.appendLarge(keys, keyStart, keyEnd, bytes, start, end, low, high);
       }
-      run.append(bytes, keyStart, keyEnd, bytes, keyEnd, end, low, high);
+      run.append(keys, keyStart, keyEnd, bytes, start, end, low, high);
       return undefined;
     };
     await this.#workspace.reserve(2 * WALKED_BLOCKS);
@@ -148,12 +134,12 @@ export class Sorter {
   }
 
   /**
-   * Calls `visit` with every frame in order, and yields now and then. Nothing can be added afterwards.
+   * Calls `visit` with every record in order, without its key, and yields now and then. Nothing can be added afterwards.
    */
   async *walk(visit: (record: SortedRecord) => void): AsyncGenerator<void> {
     this.#charge(0);
     if (this.#runs.length === 0) {
-      yield* this.#inMemory(this.#gathered, this.#tail.isSame, visit);
+      yield* this.#inMemory(this.#gathered, visit, false);
       return;
     }
     const merge = await this.merge();
@@ -164,7 +150,7 @@ export class Sorter {
     }
   }
 
-  /** All frames, as a merge of spilled runs, which the caller has to close. */
+  /** All records, as a merge of spilled runs, which the caller has to close. */
   async merge(): Promise<Merge> {
     if (this.#added < this.#recalled) throw otherSource(this.#added, this.#recalled);
     await this.#spill();
@@ -189,24 +175,26 @@ export class Sorter {
     return merge;
   }
 
-  /** @param isDecided whether keys that share their first 8 bytes are equal. */
-  async *#inMemory(chain: Chain, isDecided: boolean, visit: RecordVisit): AsyncGenerator<void> {
-    const cost = sortCost(chain.records);
-    this.#workspace.charge(cost);
-    let loaded: LoadedChain | undefined;
+  /** @param withKeys whether the records are visited with their keys. */
+  async *#inMemory(
+    gathered: GatheredRecords,
+    visit: RecordVisit,
+    withKeys: boolean,
+  ): AsyncGenerator<void> {
     try {
-      loaded = new LoadedChain(await chain.load(), this.#workspace.blockSize);
-      const addresses = await sortedOrder(loaded, chain.records, isDecided);
+      const order = await gathered.sort();
       const most = WALKED_BLOCKS * this.#workspace.blockSize;
       let walked = 0;
-      for (let from = 0; from < addresses.length; from += TOUCHED) {
-        const to = Math.min(addresses.length, from + TOUCHED);
-        loaded.touch(addresses, from, to);
-        for (let i = from; i < to; i++) {
-          loaded.look(addresses[i]!);
-          const visiting = visit(loaded);
+      for (let from = 0; from < order.length; from += FETCHED) {
+        gathered.fetch(order.subarray(from, from + FETCHED));
+        const count = Math.min(FETCHED, order.length - from);
+        for (let i = 0; i < count; i++) {
+          gathered.look(i);
+          if (withKeys) gathered.lookAtFetchedKey(i);
+          const visiting = visit(gathered);
           if (visiting) await visiting;
-          walked += loaded.end - loaded.keyStart;
+          walked += gathered.end - gathered.start;
+          if (withKeys) walked += gathered.keyEnd - gathered.keyStart;
           if (walked < most) continue;
           walked = 0;
           yield;
@@ -214,9 +202,7 @@ export class Sorter {
       }
       yield;
     } finally {
-      loaded?.leave();
-      this.#workspace.uncharge(cost);
-      await chain.discard();
+      gathered.release();
     }
   }
 
@@ -246,13 +232,11 @@ export class Sorter {
 type RecordVisit = (record: SortedRecord) => Promise<void> | undefined | void;
 type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 
-/** The share of memory in which frames are gathered and sorted; the blocks of the run being written take the rest. */
+/** The share of memory in which records are gathered and sorted; the blocks of the run being written take the rest. */
 const GATHERED_SHARE = 0.875;
 /** For each byte of a record, a source of objects holds 1.5: of the object, and of the text made of it. */
 const SOURCE_SHARE = 1.5;
-/** Frames that are prefetched: they stay in the cache until they are visited. */
-const TOUCHED = 64;
-/** Blocks of frames between two yields. */
+/** Blocks of records between two yields. */
 const WALKED_BLOCKS = 2;
 
 function otherSource(records: number, recalled: number): PartdError {
@@ -281,37 +265,3 @@ function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
     hashHigh: batch.hashHigh.subarray(index, index + 1),
   };
 }
-
-/**
- * Tracks whether the first 8 bytes alone tell the keys apart, because all keys have the same length and
- * the same bytes after these. This holds for whole numbers below 2^45, dates and booleans. Keys with
- * equal prefixes are then equal, so ties need no look at their frames.
- */
-class KeyTail {
-  isSame = true;
-  #first: Uint8Array | undefined;
-
-  add({ count, keys, keyStarts, keyEnds }: KeyedBatch): void {
-    if (!this.isSame || count === 0) return;
-    if (keyEnds[0]! - keyStarts[0]! > LONGEST) {
-      this.isSame = false;
-      return;
-    }
-    const first = this.#first ?? new Uint8Array(keys.subarray(keyStarts[0], keyEnds[0]));
-    this.#first = first;
-    const { length } = first;
-    for (let i = 0; i < count; i++) {
-      const start = keyStarts[i]!;
-      let same = keyEnds[i]! - start === length;
-      for (let at = PREFIX; at < length; at++) same &&= keys[start + at] === first[at];
-      if (same) continue;
-      this.isSame = false;
-      return;
-    }
-  }
-}
-
-/** Bytes of a key that are compared as two words. */
-const PREFIX = 8;
-/** Bytes of the longest key that is looked at: longer keys are text, whose tails hardly ever agree. */
-const LONGEST = 16;

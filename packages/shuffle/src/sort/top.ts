@@ -59,8 +59,8 @@ async function* firstInOrder<R>(
     progress.write();
     for (const kept of candidates.take()) await sorter.add(kept);
     let left = options.n;
-    for await (const _ of sorter.walk(({ bytes, keyEnd, end, isOwn }) => {
-      if (left-- > 0) visit(bytes, keyEnd, end, isOwn);
+    for await (const _ of sorter.walk(({ bytes, start, end, isOwn }) => {
+      if (left-- > 0) visit(bytes, start, end, isOwn);
     })) {
       yield;
       if (left <= 0) break;

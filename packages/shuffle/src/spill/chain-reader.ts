@@ -78,6 +78,16 @@ export class ChainReader {
     chain.pinned = true;
   }
 
+  /** Where the record begins. */
+  get start(): number {
+    return this.keyEnd;
+  }
+
+  /** The array of the key. */
+  get keys(): Uint8Array {
+    return this.bytes;
+  }
+
   /** Goes to the next available frame. @returns false if more has to be read first. */
   next(): boolean {
     const block = this.#block;

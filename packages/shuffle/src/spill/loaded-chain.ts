@@ -54,21 +54,15 @@ export class LoadedChain {
     return true;
   }
 
-  /**
-   * The same for the key alone: the record cannot be read.
-   *
-   * @param from, to the part of the key that can be read: one of megabytes need not be copied from its blocks.
-   */
-  lookAtKey(address: number, from = 0, to = Number.POSITIVE_INFINITY): boolean {
+  /** The same for the key alone: the record cannot be read. */
+  lookAtKey(address: number): boolean {
     if (!this.#find(address)) return false;
-    const { keyStart } = this;
-    this.keyEnd = keyStart + this.#keyLength;
+    this.keyEnd = this.keyStart + this.#keyLength;
     this.end = this.keyEnd + this.#recordLength;
     if (this.keyEnd <= this.#blockSize) return true;
-    const length = Math.max(0, Math.min(to, this.#keyLength) - from);
-    this.bytes = this.#joinBlocks(keyStart + from, length);
-    this.keyStart = -from;
-    this.keyEnd = this.#keyLength - from;
+    this.bytes = this.#joinBlocks(this.keyStart, this.#keyLength);
+    this.keyStart = 0;
+    this.keyEnd = this.#keyLength;
     return true;
   }
 
@@ -105,25 +99,6 @@ export class LoadedChain {
     const end = this.keyStart + this.#keyLength + this.#recordLength;
     this.following = (index * this.#blockSize + align(end)) / 8;
     return true;
-  }
-
-  /**
-   * Prefetch: reads where the next frames lie. Without branches in between, the processor fetches many
-   * cache lines at a time.
-   */
-  touch(addresses: Uint32Array, from: number, to: number): number {
-    const blocks = this.#blocks;
-    const shift = this.#shift - 3;
-    const units = this.#blockSize / 8 - 1;
-    const last = this.#blockSize / 4 - 1;
-    let sum = 0;
-    for (let i = from; i < to; i++) {
-      const address = addresses[i]!;
-      const { words } = blocks[address >>> shift]!;
-      const word = (address & units) * 2;
-      sum ^= words[word]! ^ words[Math.min(word + 16, last)]! ^ words[Math.min(word + 32, last)]!;
-    }
-    return sum;
   }
 
   /** @param from counts from the start of the current frame's block. */
