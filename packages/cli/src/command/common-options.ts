@@ -76,7 +76,7 @@ export const BY: Option = {
   value: "FIELD",
   list: true,
   about:
-    "fields of the key, separated by commas; a.b is b of the object a, a\\.b a name with a dot, a\\,b one with a comma, and 2 the second column of CSV if it has no name",
+    "fields of the key, separated by commas; a.b is b of the object a, a\\.b a name with a dot, a\\,b one with a comma, '\"\"' the empty one, and 2 the second column of CSV if it has no name",
 };
 
 /** Options for reading files of records. */

@@ -1,4 +1,5 @@
 import { CommanderError, Command as Parser, Option as ParserOption } from "commander";
+import { EMPTY_NAME, fieldNamed } from "../records/names.js";
 import { type Command, type Option, Options, termOf } from "./command.js";
 import { UsageError } from "./failure.js";
 import { helpOf, overview } from "./help.js";
@@ -122,12 +123,12 @@ function optionsOf(command: Command, parser: Parser): Options {
 function splitList(text: string, value: string | undefined): string[] {
   const parts = text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ","));
   if (parts.includes("")) {
-    const hint = "; a column of CSV without a name goes by its number, such as 2";
+    const hint = `; a column of CSV without a name goes by its number, such as 2, and a name of JSON that is empty by '${EMPTY_NAME}'`;
     throw new UsageError(
       `has an empty ${value} in ${JSON.stringify(text)}${value === "FIELD" ? hint : ""}`,
     );
   }
-  return parts;
+  return value === "FIELD" ? parts.map(fieldNamed) : parts;
 }
 
 function oneOf(choices: readonly string[]): string {

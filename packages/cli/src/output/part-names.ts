@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { extname } from "node:path";
 import { UsageError } from "../command/failure.js";
 import { jsonText } from "../records/json-text.js";
+import { fieldNamed } from "../records/names.js";
 
 /**
  * A value of a group's key: anything that JSON can tell apart, a date, or undefined for a missing
@@ -127,7 +128,7 @@ function parseTemplate(template: string, fields: readonly string[]): (string | n
   const parsed = pieces.map((one) => {
     const field = /^\{(.*)\}$/.exec(one)?.[1];
     if (field === undefined) return one;
-    const index = fields.indexOf(field);
+    const index = fields.indexOf(fieldNamed(field));
     if (index < 0) {
       throw new UsageError(
         `--name ${template}: {${field}} is not among the fields of --by (${fields.join(", ")})`,

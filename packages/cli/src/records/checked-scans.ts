@@ -1,5 +1,6 @@
 import type { ByteBatch, RecordFormat, Scan, Scanner, ScannerOptions } from "@partd/records";
 import { showBytes } from "../command/quantity.js";
+import { typed } from "./field-search.js";
 import type { RecordPlaces } from "./record-places.js";
 import type { SourceOptions } from "./record-source.js";
 import { recordOf } from "./record-text.js";
@@ -77,7 +78,7 @@ export class CheckedScans {
   #requireFields(batch: ByteBatch, scan: Scan): void {
     for (let i = 0; i < scan.count; i++) {
       if (!scan.missing(i)) continue;
-      const field = this.#lacking(batch, recordOf(scan, i));
+      const field = typed(this.#lacking(batch, recordOf(scan, i)));
       throw this.#places.failureAt(batch, scan, i, `has no field ${field}`);
     }
   }

@@ -7,6 +7,7 @@ import {
   VALUE_KIND,
 } from "@partd/records";
 import { UsageError } from "../command/failure.js";
+import { EMPTY_NAME } from "./names.js";
 
 /** Looks for the requested fields in the first records, and remembers which fields there are. */
 export class FieldSearch {
@@ -95,14 +96,14 @@ export class FieldSearch {
     const count = this.#records === 1 ? "record" : `${this.#records} records`;
     const first = which === "" && this.#records > 1 ? `the ${count}` : `the first ${count}`;
     const where = this.#format.header === undefined ? `${first} of ${this.#input}` : this.#input;
-    throw new UsageError(`there is no field ${unknown} in ${where}; ${hint}`);
+    throw new UsageError(`there is no field ${typed(unknown)} in ${where}; ${hint}`);
   }
 
   /** The name that the first unknown field was most likely meant to be. */
   get #near(): string | undefined {
     const unknown = this.#unseen.find((field) => !this.#isColumn(field));
     // A header may have a million names.
-    return unknown && nearest(unknown, [...this.#names].slice(0, MOST_NAMES));
+    return unknown ? nearest(unknown, [...this.#names].slice(0, MOST_NAMES)) : undefined;
   }
 
   /** The names in the header of CSV; none of other formats. */
@@ -158,7 +159,7 @@ function collect(record: unknown, prefix: string, names: Set<string>): void {
 
 /** A name as options take it, in which a comma stands between two names. */
 export function typed(name: string): string {
-  return name.replaceAll(",", "\\,");
+  return name === "" ? EMPTY_NAME : name.replaceAll(",", "\\,");
 }
 
 /** What to do about a header that other programs would read otherwise. */

@@ -6,6 +6,7 @@ import type { Action, Call } from "../command/command.js";
 import { UsageError } from "../command/failure.js";
 import { fieldText, rawField, rawFields, rowOf } from "./csv-rows.js";
 import { type Format, formatOfName } from "./format.js";
+import { fieldNamed } from "./names.js";
 import { keyBy, RecordRun, requireCsv } from "./record-run.js";
 import type { RecordSource } from "./record-source.js";
 import { recordOf } from "./record-text.js";
@@ -320,11 +321,12 @@ function columnsOfSource({ names }: RecordSource, keys: readonly string[]): read
 
 /** Parses `A` or `A=B`; an equals sign in a name is `\=`. */
 function parsePair(text: string): Pair {
+  if (text === "") return ["", ""];
   const [left = "", right = left, ...rest] = text
     .split(/(?<!\\)=/)
     .map((part) => part.replaceAll("\\=", "="));
   if (left === "" || right === "" || rest.length > 0) {
     throw new UsageError(`--on takes FIELD or LEFT=RIGHT, not ${JSON.stringify(text)}`);
   }
-  return [left, right];
+  return [fieldNamed(left), fieldNamed(right)];
 }

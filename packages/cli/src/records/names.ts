@@ -20,6 +20,14 @@ export const ENDINGS: { readonly [ending: string]: Format } = {
   parquet: "parquet",
 };
 
+/** How options name a field whose name is empty: a word that is empty is mostly a variable that is unset. */
+export const EMPTY_NAME = '""';
+
+/** The field that a word of an option names. */
+export function fieldNamed(word: string): string {
+  return word === EMPTY_NAME ? "" : word;
+}
+
 export type AggregateName = "sum" | "min" | "max" | "mean" | "first" | "last";
 
 export const AGGREGATES: readonly { readonly name: AggregateName; readonly about: string }[] = [

@@ -63,7 +63,7 @@ export class RecordPlaces {
   /** The libraries' description of a record's fault, in the words of the command. */
   #inWords(what: string): string {
     if (/^has no(?:t all of the)? fields? /.test(what)) {
-      return `${what.replaceAll('"', "")}; ${MISSING_ADVICE}`;
+      return `${what.replace(/"([^"]+)"/g, "$1")}; ${MISSING_ADVICE}`;
     }
     const words = this.#columns ? what : what.replace("where the header", "where the first row");
     return words.replace(LINES, NO_ARRAY);

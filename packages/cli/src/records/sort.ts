@@ -11,6 +11,7 @@ import { UsageError } from "../command/failure.js";
 import { UnfinishedRun } from "../output/unfinished-run.js";
 import { typed } from "./field-search.js";
 import { statesOf } from "./inputs.js";
+import { fieldNamed } from "./names.js";
 import { RecordRun } from "./record-run.js";
 import { RecordWriter } from "./record-writer.js";
 import { shownField } from "./result-names.js";
@@ -52,7 +53,7 @@ interface SortKey {
 
 /** Parses `FIELD[:desc][:numeric]`; a colon in a name is `\:`. */
 function parseSortKey(text: string): SortKey {
-  const [field = "", ...words] = text.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
+  const [name = "", ...words] = text.split(/(?<!\\):/).map((part) => part.replaceAll("\\:", ":"));
   let order: SortKey["order"] | undefined;
   let as: SortKey["as"];
   for (const word of words) {
@@ -69,8 +70,8 @@ function parseSortKey(text: string): SortKey {
       throw new UsageError(`--by ${text}: there is no order ${word}; did you mean ${hint}?`);
     }
   }
-  if (field === "") throw new UsageError(`--by ${text} names no field`);
-  return { said: text, field, order: order ?? "asc", as };
+  if (name === "" && text !== "") throw new UsageError(`--by ${text} names no field`);
+  return { said: text, field: fieldNamed(name), order: order ?? "asc", as };
 }
 
 function refuseTwo(text: string, word: string, before: string | undefined): void {
