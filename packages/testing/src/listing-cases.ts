@@ -7,7 +7,10 @@ export const listingCases: readonly StoreCase[] = [
   {
     name: "entries gives every key with its value, each once",
     run: async ({ store, options, open }) => {
-      const names = Array.from({ length: 3_000 }, (_, i) => `key ${i}`);
+      // Fewer where a store is asked to take few.
+      const count = options.manyKeys === undefined ? 3_000 : 1_200;
+      const names = Array.from({ length: count }, (_, i) => `key ${i}`);
+      const kept = names.slice(0, (count * 2) / 3);
       await store.append(names.map((name) => [name, bytes(`${name};`)] as const));
       await store.append([
         ...names.map((name) => [name, bytes("+")] as const),
@@ -15,9 +18,9 @@ export const listingCases: readonly StoreCase[] = [
         ["../x", bytes("hostile")],
         ["large", new Uint8Array(400_000).fill(7)],
       ]);
-      await store.delete(names.slice(2_000));
+      await store.delete(names.slice(kept.length));
       const expected = new Map<string, string>([
-        ...names.slice(0, 2_000).map((name) => [name, `${name};+`] as const),
+        ...kept.map((name) => [name, `${name};+`] as const),
         ['tuple("a", "b")', "tuple"],
         ["../x", "hostile"],
         ["large", "\x07".repeat(400_000)],

@@ -143,11 +143,7 @@ async function run(step: Step, store: Store, model: Model): Promise<void> {
     case "pop":
       return equal(await store.pop(step.keys), model.pop(step.keys), "pop");
     case "stream":
-      return equal(
-        (await collect(store.stream(step.key))).flatMap((piece) => [...piece]),
-        [...(model.get(step.key) as Uint8Array)],
-        "stream",
-      );
+      return equal(concat(await collect(store.stream(step.key))), model.get(step.key), "stream");
     case "iset":
       await store.iset(step.key, step.value);
       return model.iset(step.key, step.value);
@@ -195,7 +191,17 @@ function sameKeys(actual: readonly Key[], expected: readonly Key[]): void {
   }
 }
 
-type ModelValues = Map<string, { readonly key: Key; readonly bytes: number[] }>;
+type ModelValues = Map<string, { readonly key: Key; readonly pieces: Uint8Array[] }>;
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let filled = 0;
+  for (const piece of pieces) {
+    whole.set(piece, filled);
+    filled += piece.length;
+  }
+  return whole;
+}
 
 /** The model: a store reduced to a Map. */
 class Model {
@@ -211,15 +217,15 @@ class Model {
     for (const [key, value] of entries) {
       if (value.length === 0) continue;
       const name = encodeKey(key);
-      const entry = this.#values.get(name) ?? { key, bytes: [] };
+      const entry = this.#values.get(name) ?? { key, pieces: [] };
       this.#values.set(name, entry);
-      for (const byte of value) entry.bytes.push(byte);
+      entry.pieces.push(value);
     }
   }
 
   get(keys: KeyTree): unknown {
     if (Array.isArray(keys)) return keys.map((key: KeyTree) => this.get(key));
-    return Uint8Array.from(this.#values.get(encodeKey(keys as Key))?.bytes ?? []);
+    return concat(this.#values.get(encodeKey(keys as Key))?.pieces ?? []);
   }
 
   pop(keys: KeyTree): unknown {

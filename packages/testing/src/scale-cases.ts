@@ -146,17 +146,18 @@ function largest({ largestValue }: StoreContractOptions): number {
 /** Bytes that encode their position, with a period that divides no power of two. */
 function patterned(size: number): Uint8Array {
   const value = new Uint8Array(size);
-  const period = Math.min(size, PERIOD);
-  for (let i = 0; i < period; i++) value[i] = (i * 131) >> 3;
-  for (let filled = period; filled < size; filled *= 2) value.copyWithin(filled, 0, size - filled);
+  for (let i = 0; i < size; i += PERIOD) value.set(PATTERN.subarray(0, size - i), i);
   return value;
 }
 
 function samePattern(value: Uint8Array, offset: number): boolean {
+  let at = offset % PERIOD;
   for (let i = 0; i < value.length; i++) {
-    if (value[i] !== ((((offset + i) % PERIOD) * 131) >> 3) % 256) return false;
+    if (value[i] !== PATTERN[at]) return false;
+    if (++at === PERIOD) at = 0;
   }
   return true;
 }
 
 const PERIOD = 65_521;
+const PATTERN = Uint8Array.from({ length: PERIOD }, (_, i) => (i * 131) >> 3);
