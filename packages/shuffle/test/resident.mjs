@@ -1,6 +1,6 @@
 // Does one kind of work over generated records and prints its peak of resident memory in MiB:
 // node resident.mjs WORK RECORDS MEMORY DIR
-import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync, writeSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { readNdjson } from "@partd/records";
 import {
@@ -47,25 +47,32 @@ const size = async (output) => {
  * @param key bytes of each of their keys, besides its number.
  */
 const huge = async (operate, records = 1, length = options.memory * 0.75, before = 0, key = 0) => {
-  const path = joinPath(dir, "huge.ndjson");
-  writeFileSync(path, '{"key":"a"}\n');
-  for (let i = 0; i < before; i += 500) {
-    const line = (_, n) => `{"key":"k${i + n}","pad":"${pad}"}\n`;
-    appendFileSync(path, Array.from({ length: 500 }, line).join(""));
-  }
-  for (let record = 0; record < records; record++) {
-    appendFileSync(path, '{"key":"b');
-    for (let i = 0; i < key; i += 1e6) appendFileSync(path, "y".repeat(1e6));
-    appendFileSync(path, `${-record}","pad":"`);
-    for (let i = key; i < length - 1e6; i += 1e6) appendFileSync(path, "x".repeat(1e6));
-    appendFileSync(path, '"}\n{"key":"a"}\n');
-  }
+  // Works over the same records share their file, as it takes seconds to write.
+  const path = joinPath(dir, `huge-${records}-${length}-${before}-${key}.ndjson`);
+  if (!existsSync(path)) writeHuge(path, records, length, before, key);
   let found = 0;
   for await (const pieces of operate(readNdjson(path))) {
     for await (const piece of pieces) found += piece.length;
   }
   return found;
 };
+function writeHuge(path, records, length, before, key) {
+  const file = openSync(path, "wx");
+  writeSync(file, '{"key":"a"}\n');
+  for (let i = 0; i < before; i += 500) {
+    const line = (_, n) => `{"key":"k${i + n}","pad":"${pad}"}\n`;
+    writeSync(file, Array.from({ length: 500 }, line).join(""));
+  }
+  const [x, y] = [Buffer.alloc(1e6, "x"), Buffer.alloc(1e6, "y")];
+  for (let record = 0; record < records; record++) {
+    writeSync(file, '{"key":"b');
+    for (let i = 0; i < key; i += 1e6) writeSync(file, y);
+    writeSync(file, `${-record}","pad":"`);
+    for (let i = key; i < length - 1e6; i += 1e6) writeSync(file, x);
+    writeSync(file, '"}\n{"key":"a"}\n');
+  }
+  closeSync(file);
+}
 /** Five records with keys of 20 MB that differ at their ends, behind more than memory. */
 const longKeys = (operate) => huge(operate, 5, 50e6, MUCH, 20e6);
 const longest = (operation) => longestRecord(operation, options.memory);

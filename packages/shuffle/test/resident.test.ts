@@ -16,6 +16,8 @@ beforeAll(() => {
   dir = mkdtempSync(join(tmpdir(), "partd-resident-test-"));
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
+/** What a work leaves besides its input, which others read too. */
+const leftIn = (folder: string) => readdirSync(folder).filter((name) => !name.startsWith("huge-"));
 
 test.each([
   ["one key", RECORDS],
@@ -62,8 +64,7 @@ test.each([
   // The promise is 150; arrays that wait to be collected would make it 143 and 271.
   const slack = work.startsWith("a ") ? 120 : 150;
   expect(result.peak).toBeLessThan(memory / 2 ** 20 + slack);
-  expect(readdirSync(dir)).toEqual(["huge.ndjson"]);
-  rmSync(join(dir, "huge.ndjson"));
+  expect(leftIn(dir)).toEqual([]);
 });
 
 test.each([
@@ -80,8 +81,7 @@ test.each([
   const result = JSON.parse(stdout);
   expect(result.found).toBeGreaterThanOrEqual(least);
   expect(result.peak).toBeLessThan(100e6 / 2 ** 20 + 150);
-  expect(readdirSync(dir)).toEqual(["huge.ndjson"]);
-  rmSync(join(dir, "huge.ndjson"));
+  expect(leftIn(dir)).toEqual([]);
 });
 
 test.each(["grouped", "sorted", "distinct", "the top"])(
@@ -95,7 +95,7 @@ test.each(["grouped", "sorted", "distinct", "the top"])(
     expect(result.spilled).toBeGreaterThan(0);
     // 177 to 216 MiB; with arrays that glibc's malloc keeps, 290 to 370.
     expect(result.peak).toBeLessThan(100e6 / 2 ** 20 + 150);
-    rmSync(join(dir, "huge.ndjson"));
+    expect(leftIn(dir)).toEqual([]);
   },
 );
 
