@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { EXIT_CODES } from "../src/command/failure.js";
 import { parseBytes, parseCount, showBytes, showSeconds } from "../src/command/quantity.js";
+import { reportFailure } from "../src/command/report-failure.js";
 import { commands } from "../src/run.js";
 import { manPage } from "../src/shell/man.js";
 import { barLine } from "../src/terminal/progress.js";
@@ -136,6 +137,10 @@ describe("mistakes", () => {
     [["group", "e.ndjson", "--count", "--missing", "m"], "--missing goes with --by FIELD"],
     [["get", "x", "k\ufffd"], "k\ufffd: a name that is not UTF-8 does not reach Node whole"],
     [["count", "e.ndjson", "-o", "o\ufffd"], "a name that is not UTF-8"],
+    [
+      ["count", "https://a.org/e.csv"],
+      "is an address, and files are read: pipe it in, as curl -s URL",
+    ],
     [["count", "book.xlsx"], "book.xlsx: .xlsx is not read; export it as one of ndjson,"],
   ])("partd %j: %s", async (words, message) => {
     const { code, out, err } = await runner.run(words as string[]);
@@ -216,6 +221,21 @@ describe("mistakes", () => {
     const { code, err } = await runner.run(["count", "e.ndjson", "-o", out]);
     expect(code).toBe(1);
     expect(err).toContain(message);
+  });
+
+  test("memory that the system does not give", () => {
+    const said: string[] = [];
+    const terminal = { json: false, fail: (message: string) => said.push(message) };
+    for (const message of [
+      "WebAssembly.Instance(): Out of memory: Cannot allocate Wasm memory for new instance",
+      "WebAssembly.Memory(): could not allocate memory",
+    ]) {
+      const { signal } = new AbortController();
+      expect(reportFailure(new RangeError(message), terminal as never, signal)).toBe(1);
+    }
+    expect(said).toEqual(
+      Array(2).fill(expect.stringContaining("raise its limit, such as that of ulimit -v")),
+    );
   });
 
   test("are JSON with --json", async () => {

@@ -122,7 +122,7 @@ const onSmallDisk = (size: string, script: string): Promise<Ended> => {
   const { code, err } = await onSmallDisk("1m,ro", `TMPDIR=disk ${PARTD} ${words} -o not-sorted`);
   expect(code).toBe(1);
   expect(err).toMatch(
-    /^partd: Cannot make .*: the process may not write there; choose another folder/,
+    /^partd: Cannot make .*: the process may not write there, and .*; choose another folder with --tmp/,
   );
   const table = await onSmallDisk("1m,ro", `${PARTD} ${words} --tmp disk --to parquet | wc -c`);
   expect(table.err).toMatch(/^partd: .*the process may not write there|read-only/);
@@ -170,6 +170,13 @@ test.each(["sort --by id --memory 1MB", "distinct", "group --by user"])(
       if (!words.startsWith("split")) expect([words, failed.out]).toEqual([words, ""]);
     }
     expect(existsSync(join(cwd, "sorted-2"))).toBe(false);
+  });
+
+  test("a limit of file sizes: --tmp is another disk", async () => {
+    const sort = `${PARTD} sort events.ndjson --by id --memory 1MB`;
+    expect((await bash(`ulimit -f 100; ${sort} | tail -0`)).err).toMatch(
+      /^partd: Cannot spill to .*ulimit -f\) allows; choose another disk with --tmp, or raise --memory\.\n$/,
+    );
   });
 
   test("in the middle of a split: --resume goes on once there is room", async () => {

@@ -1226,7 +1226,13 @@ describe("inputs and outputs", () => {
     expect((await run(["count"], '{\n  "a": 1\n}\n')).err).toContain(
       "jq -c . writes each in a line",
     );
-    expect((await run(["count"], '[\n{"a":1}\n]\n')).err).toContain("is read by --from json");
+    for (const array of ['[\n{"a":1}\n]\n', '[{"a":1},\n{"a":2}]\n']) {
+      expect((await run(["count"], array)).err).toContain("is read by --from json");
+    }
+    expect((await run(["count"], '{"a":1}\n[{"a":1},\n')).err).not.toContain("--from json");
+    expect((await run(["count", "--by", "a"], '{"a":{"b":1}}\n')).err).toContain(
+      "has an object where its key should be; name one of its fields, as in user.id",
+    );
     write("e.ndjson.bz2", "BZh91AY&SY");
     expect((await run(["count", "e.ndjson.bz2"])).err).toContain("packed with bzip2");
   });

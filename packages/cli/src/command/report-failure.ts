@@ -63,6 +63,15 @@ function describe(error: unknown): Description {
   if (code === "ENOENT" && message.includes("uv_cwd")) {
     return { code, message: "the current directory has been removed; cd to another" };
   }
+  if (
+    error instanceof RangeError &&
+    /WebAssembly.*(?:out of memory|could not allocate)/i.test(message)
+  ) {
+    return {
+      code: "ENOMEM",
+      message: `the system gives this process no more memory; raise its limit, such as that of ulimit -v (${message})`,
+    };
+  }
   if (typeof code === "string" && SYSTEM[code]) {
     const isHidden = path !== undefined && /^\..*\.(?:aside|partial)$/.test(basename(path));
     const folder = dirname(path ?? "");
@@ -117,6 +126,16 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
   {
     pattern: /Use a folder on a disk with more space, or raise memory\.$/,
     words: () => "Choose another disk with --tmp, or raise --memory.",
+  },
+  {
+    pattern: /; use another folder, or raise memory\.$/,
+    words: () => "; choose another disk with --tmp, or raise --memory.",
+  },
+  {
+    pattern:
+      /^(Cannot (?:make|spill to) .*): the process may not write there; choose another folder, or check its permissions\.$/,
+    words: (_, what) =>
+      `${what}: the process may not write there, and not all fits in memory; choose another folder with --tmp, or raise --memory.`,
   },
   {
     pattern: /Set dir to another folder, or state the types of all columns: .*$/,

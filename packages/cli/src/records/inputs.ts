@@ -60,6 +60,9 @@ async function globbed(word: string): Promise<string[]> {
 }
 
 async function notThere(path: string): Promise<string> {
+  if (/^[a-z][a-z\d+.-]+:\/\//i.test(path)) {
+    return `${path} is an address, and files are read: pipe it in, as curl -s URL | partd … --from csv does`;
+  }
   const names = await readdir(dirname(path)).catch(() => []);
   const near = nearest(basename(path), names);
   const hint = near === undefined ? "" : `; did you mean ${join(dirname(path), near)}?`;

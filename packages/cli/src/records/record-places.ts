@@ -55,7 +55,8 @@ export class RecordPlaces {
       line === undefined ? `${name}, byte ${error.offset}` : `${name}:${line}:${column ?? 1}`;
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
-    const shape = what.startsWith("is not JSON") ? SHAPES.get(firstLine(error)) : undefined;
+    const begun = line === 1 && firstLine(error).startsWith("[") ? "[" : firstLine(error);
+    const shape = what.startsWith("is not JSON") ? SHAPES.get(begun) : undefined;
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
     return new Failure(`${place}: ${subject} ${said}${shape ?? hint}${this.#adviceFor(what)}`);
   }
@@ -64,6 +65,9 @@ export class RecordPlaces {
   #inWords(what: string): string {
     if (/^has no(?:t all of the)? fields? /.test(what)) {
       return `${what.replace(/"([^"]+)"/g, "$1")}; ${MISSING_ADVICE}`;
+    }
+    if (what === "has an object where its key should be") {
+      return `${what}; name one of its fields, as in user.id`;
     }
     const words = this.#columns ? what : what.replace("where the header", "where the first row");
     return words.replace(LINES, NO_ARRAY);
