@@ -457,6 +457,14 @@ describe("group, count, distinct and sort", () => {
     for (const by of ["zip", "when", "ms:text", "ms:numeric"]) {
       expect([by, ...(await told("--by", by))]).toEqual([by, 0, ""]);
     }
+    write("euro.csv", "ms;n\n2,5;\n1,5;7\n");
+    const euro = ["sort", "euro.csv", "--delimiter", ";", "--by"];
+    expect(await run([...euro, "ms:numeric"])).toMatchObject({
+      code: 0,
+      out: "ms;n\n2,5;\n1,5;7\n",
+      err: 'partd: ms begins with "2,5" and has no number in the first records: what is none comes last, in the order of the input\n',
+    });
+    expect(await run([...euro, "ms:text,n:numeric"])).toMatchObject({ code: 0, err: "" });
     for (const option of ["--quiet", "--json"]) {
       expect([option, ...(await told("--by", "ms", option))]).toEqual([
         option,
@@ -1229,6 +1237,9 @@ describe("inputs and outputs", () => {
     for (const array of ['[\n{"a":1}\n]\n', '[{"a":1},\n{"a":2}]\n']) {
       expect((await run(["count"], array)).err).toContain("is read by --from json");
     }
+    expect((await run(["count"], '{"a":1}{"a":2}\n')).err).toContain(
+      "Several objects in a line are no NDJSON: jq -c .",
+    );
     expect((await run(["count"], '{"a":1}\n[{"a":1},\n')).err).not.toContain("--from json");
     expect((await run(["count", "--by", "a"], '{"a":{"b":1}}\n')).err).toContain(
       "has an object where its key should be; name one of its fields, as in user.id",
@@ -1248,6 +1259,17 @@ describe("inputs and outputs", () => {
       expect([code, err]).toEqual([2, `partd: there is no directory ${tmp} for --tmp\n`]);
     }
     expect(existsSync(join(cwd, "no-tmp"))).toBe(false);
+  });
+
+  test("a header that is a comment, and names with spaces around them", async () => {
+    write("comment.csv", "# made by hand\na,b\n1,2\n");
+    expect((await run(["count", "comment.csv", "--by", "a"])).err).toContain(
+      "header is # made by hand: if that is a comment, leave it out, as tail",
+    );
+    write("spaced.csv", "a , b\n1,2\n");
+    expect((await run(["count", "spaced.csv", "--by", "year"])).err).toContain(
+      "there are: 'a ', ' b'",
+    );
   });
 
   test("a name with a comma is told as it is to be typed", async () => {

@@ -318,7 +318,7 @@ export const recordCommands: readonly Command[] = [
     name: "sort",
     summary: "Sort records by fields",
     about: [
-      "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. Every field of CSV is text, so that 10 comes before 9: FIELD:numeric compares them as numbers, and what is not a number comes last. Where the first records have numbers only, a remark says so, unless :numeric or :text is given.",
+      "Records of equal fields keep their order. Numbers come before text, text goes by its characters' codes, and null and missing fields come last. Every field of CSV is text, so that 10 comes before 9: FIELD:numeric compares them as numbers, and what is not a number comes last. Where the first records have numbers only, a remark says so, unless :numeric or :text is given; so it does where they have none in spite of :numeric.",
       `${UNCHANGED} ${OUT_OF_CORE}`,
       "A sort of files into --out that does not fit in memory keeps what it has sorted until the output is complete. After a kill or Ctrl-C, --resume goes on: records that were sorted are read again, and not sorted again.",
     ],

@@ -168,6 +168,9 @@ export function headerHint(columns: readonly string[]): string | undefined {
   if (/^sep=/i.test(header)) {
     return "its line sep= is for spreadsheets alone: leave it out, as tail -n +2 FILE > NEW does";
   }
+  if (columns.length === 1 && header.startsWith("#")) {
+    return `its header is ${shortened(header)}: if that is a comment, leave it out, as tail -n +2 FILE > NEW does`;
+  }
   const other = columns.length === 1 ? /[,;|\t]/.exec(header)?.[0].replace("\t", "\\t") : undefined;
   if (other === undefined) return undefined;
   const need = other === "," ? "--from csv, or --delimiter ','" : `--delimiter '${other}'`;
@@ -175,7 +178,8 @@ export function headerHint(columns: readonly string[]): string | undefined {
 }
 
 function shortened(name: string): string {
-  const line = name.replaceAll("\n", "\\n");
+  const whole = /^\s|\s$/.test(name) ? `'${name}'` : name;
+  const line = whole.replaceAll("\n", "\\n");
   return line.length > 40 ? `${line.slice(0, 39)}…` : line;
 }
 

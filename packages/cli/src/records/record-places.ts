@@ -56,7 +56,8 @@ export class RecordPlaces {
     const isGuess = this.#paths.includes("-") && line === 1 && what.startsWith("is not JSON");
     const hint = isGuess ? " Standard input is NDJSON unless --from says otherwise." : "";
     const begun = line === 1 && firstLine(error).startsWith("[") ? "[" : firstLine(error);
-    const shape = what.startsWith("is not JSON") ? SHAPES.get(begun) : undefined;
+    const isSeveral = /\}\s*\{/.test(firstLine(error));
+    const shape = what.startsWith("is not JSON") ? SHAPES.get(isSeveral ? "}{" : begun) : undefined;
     const subject = what.startsWith("is no JSON array") ? "the input" : "the record";
     return new Failure(`${place}: ${subject} ${said}${shape ?? hint}${this.#adviceFor(what)}`);
   }
@@ -103,6 +104,7 @@ const NO_ARRAY =
 /** What a line is the beginning of, where JSON is written over several. */
 const SHAPES: ReadonlyMap<string, string> = new Map([
   ["{", " An object over several lines is no NDJSON: jq -c . writes each in a line."],
+  ["}{", " Several objects in a line are no NDJSON: jq -c . writes each in a line."],
   ["[", " An array is read by --from json."],
 ]);
 

@@ -12,7 +12,6 @@ import {
   readNdjson,
   readTsv,
   type Scan,
-  VALUE_KIND,
 } from "@partd/records";
 import type { Column } from "@partd/records/author";
 import { type OpenTable, TableLines } from "../tables/table-lines.js";
@@ -136,18 +135,19 @@ export class RecordSource implements Records<string>, AsyncDisposable {
     this.#first ??= await this.#begun.next();
   }
 
-  /** Whether a column of CSV has numbers and nothing else in the first records. */
-  async beginsWithNumbers(field: string): Promise<boolean> {
+  /** What stands in a column of CSV in the first records, without empty fields; nothing for other formats. */
+  async firstTexts(field: string): Promise<readonly string[]> {
     await this.begin();
-    if (this.delimiter === undefined || this.#first?.done !== false) return false;
+    if (this.delimiter === undefined || this.#first?.done !== false) return [];
     // Malformed records are reported when all are read.
-    const options = { values: [field], onReject: () => undefined };
-    const scan = this.#inner.format.scanner([], options).scan(this.#first.value);
-    const kinds = scan.kinds(0).subarray(0, Math.min(scan.count, FIRST_RECORDS));
-    return (
-      kinds.includes(VALUE_KIND.number) &&
-      kinds.every((kind) => kind === VALUE_KIND.number || kind === VALUE_KIND.null)
-    );
+    const scanner = this.#inner.format.scanner([field], { onReject: () => undefined });
+    const scan = scanner.scan(this.#first.value);
+    const texts: string[] = [];
+    for (let i = 0; i < Math.min(scan.count, FIRST_RECORDS); i++) {
+      const text = scan.key(i);
+      if (typeof text === "string" && text.trim() !== "") texts.push(text);
+    }
+    return texts;
   }
 
   byteLength(): Promise<number | undefined> {

@@ -91,7 +91,7 @@ async function writeSorted(
   const out = call.options.text("out");
   if (out !== undefined) await run.requireSpace(out, 1);
   if (writer.output) await kept?.note(writer.output);
-  await noteNumbers(call, run, keys);
+  await noteDoubts(call, run, keys);
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
   const checkpoint = kept?.checkpoint;
   await using output = sortOf(run.source, { by, checkpoint, ...run.runOptions });
@@ -100,21 +100,34 @@ async function writeSorted(
 }
 
 /**
- * Says that numbers are sorted as text: DuckDB, pandas and spreadsheets would have sorted them as numbers.
- * `sort`, Miller and xsv take them for text, too, but a user need not know that.
+ * Says of fields of CSV that their order is likely not what is meant: numbers that are sorted as text, which DuckDB,
+ * pandas and spreadsheets would have taken for numbers (`sort`, Miller and xsv do not), and text that is sorted as
+ * numbers, such as `1,5` and `$5`, of which all comes last.
  */
-async function noteNumbers(
+async function noteDoubts(
   { terminal }: Call,
   { source }: RecordRun,
   keys: readonly SortKey[],
 ): Promise<void> {
   for (const { said, field, as } of keys) {
-    if (as !== undefined || !(await source.beginsWithNumbers(field))) continue;
-    terminal.note(
-      `${shownField(field)} is sorted as text, 10 before 9: say --by ${typed(said)}:numeric if it has numbers, and :text if not`,
-    );
+    const texts = as === "string" ? [] : await source.firstTexts(field);
+    const [text] = texts;
+    if (text === undefined) continue;
+    if (as === undefined && texts.every((text) => NUMBER.test(text))) {
+      terminal.note(
+        `${shownField(field)} is sorted as text, 10 before 9: say --by ${typed(said)}:numeric if it has numbers, and :text if not`,
+      );
+    }
+    if (as === "number" && texts.every((text) => Number.isNaN(Number(text)))) {
+      terminal.note(
+        `${shownField(field)} begins with ${JSON.stringify(text)} and has no number in the first records: what is none comes last, in the order of the input`,
+      );
+    }
   }
 }
+
+/** As in JSON: 007 may be a name. */
+const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[-+]?\d+)?$/i;
 
 /** Runs are kept if the inputs can be read again, and the output gets its name at the end. */
 async function keptRuns({ options }: Call, run: RecordRun): Promise<KeptRuns | undefined> {
