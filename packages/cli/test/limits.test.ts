@@ -283,6 +283,15 @@ describeReal(realPart.program("script", "bsdutils"), "on a terminal", () => {
     expect(options.filter((line) => line.length > 50)).toEqual([]);
   });
 
+  test("a bar is no longer than a narrow screen", async () => {
+    const sort = `${PARTD.replaceAll('"', "")} sort events.ndjson --by user --memory 1MB -o narrow`;
+    const { code, out } = await bash(`script -qefc 'stty cols 20; ${sort}' typescript < /dev/null`);
+    expect(code).toBe(0);
+    const bars = out.split(/[\r\n]+/).map((line) => line.replaceAll("\u001b[K", ""));
+    expect(bars).toContainEqual(expect.stringMatching(/^(?:reading|writing) /));
+    for (const bar of bars) expect(bar.length).toBeLessThan(20);
+  });
+
   test("a bar, and the line is cleared behind it", async () => {
     const { code, out } = await onTerminal(
       "sort events.ndjson --by user,id:desc -o on-terminal --force",

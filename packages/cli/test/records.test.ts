@@ -59,6 +59,12 @@ describe("split", () => {
     expect(table).toHaveLength(3);
   });
 
+  test("names of fields with braces", async () => {
+    const record = '{"a{b}":"x","{c":"y"}\n';
+    await out(["split", "-", "--by", "a{b},{c", "--out", "braces"], record);
+    expect(ls("braces")).toEqual(["x-y.ndjson"]);
+  });
+
   test("no table where every name tells its value", async () => {
     await out(["split", "-", "--by", "a", "--out", "plain"], '{"a":"x"}\n{"a":"y"}\n');
     expect(ls("plain")).toEqual(["x.ndjson", "y.ndjson"]);

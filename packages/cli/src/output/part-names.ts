@@ -23,11 +23,14 @@ export class PartNames {
   readonly #taken = new Set<number>();
 
   /**
-   * @param template text that contains `{field}` for each of `fields`.
+   * @param template text that contains `{field}` for each of `fields`, or what all names end in.
    * @throws `UsageError` for a template that would give different keys the same name.
    */
-  constructor(template: string, fields: readonly string[]) {
-    this.#template = parseTemplate(template, fields);
+  constructor(template: string | { readonly ending: string }, fields: readonly string[]) {
+    this.#template =
+      typeof template === "string"
+        ? parseTemplate(template, fields)
+        : [...fields.flatMap((_, i) => (i === 0 ? [i] : ["-", i])), template.ending];
     this.#longestPart = Math.max(24, Math.floor(LONGEST_NAME / fields.length));
     this.reserve(NAMES_TABLE);
   }

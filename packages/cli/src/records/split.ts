@@ -90,8 +90,9 @@ async function writeParts(
  * @throws `UsageError` for a template whose ending names another format than that of the inputs.
  */
 function partNames({ options }: Call, source: RecordSource, fields: readonly string[]): PartNames {
-  const template =
-    options.text("name") ?? `${fields.map((field) => `{${field}}`).join("-")}.${source.writtenAs}`;
+  const template = options.text("name");
+  // A field's name may have braces.
+  if (template === undefined) return new PartNames({ ending: `.${source.writtenAs}` }, fields);
   requireNameOf(source.writtenAs, template, "--name");
   return new PartNames(template, fields);
 }

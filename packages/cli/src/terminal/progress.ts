@@ -39,7 +39,8 @@ export class Progress implements Disposable {
       );
       return;
     }
-    const width = Math.max(40, process.stderr.columns || 80) - 1;
+    // A longer line would go on in the next one, and stay.
+    const width = (process.stderr.columns || 80) - 1;
     process.stderr.write(`\r${barLine(this.#label, figures, seconds, width)}${TO_END_OF_LINE}`);
     this.#visible = true;
   }
