@@ -272,9 +272,15 @@ class Copier {
     encoder.add({ keys, values, byteLength });
     encoder.end();
     try {
-      const payload = await encoder.payload();
-      await writePieces(this.#fd, payload, segment.position + encoder.payloadStart);
-      await encoder.checksum();
+      let at = segment.position + encoder.payloadStart;
+      // Nobody else has these values, so they need no copy.
+      await encoder.writePayload(
+        () => false,
+        async (pieces) => {
+          await writePieces(this.#fd, pieces, at);
+          for (const { length } of pieces) at += length;
+        },
+      );
       await writePieces(this.#fd, [encoder.headAndTable()], segment.position);
     } catch (cause) {
       throw systemError({ action: "write to", path: segment.path }, cause);

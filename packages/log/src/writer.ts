@@ -193,9 +193,16 @@ export class Writer {
 
   #writeAtOnce(): void {
     const segment = this.#segment as Segment;
-    const bytes = this.#encoder.whole();
+    this.#writeHere([this.#encoder.whole()], segment.position);
+  }
+
+  #writeHere(pieces: readonly Uint8Array[], position: number): void {
     const start = performance.now();
-    writeAllSync(this.#fd, bytes, segment.position);
+    let at = position;
+    for (const piece of pieces) {
+      writeAllSync(this.#fd, piece, at);
+      at += piece.length;
+    }
     const now = performance.now();
     if (now - start > SLOW_MS) this.#slowUntil = now + STAY_SLOW_MS;
   }
@@ -208,12 +215,15 @@ export class Writer {
     const segment = this.#segment as Segment;
     const encoder = this.#encoder;
     const at = segment.position;
-    // The checksums are computed while the payload is written. The head, which makes it a record, comes
-    // last.
-    const payload = await encoder.payload();
-    const written = writePieces(this.#fd, payload, at + encoder.payloadStart);
-    const [, [outcome]] = await Promise.all([encoder.checksum(), Promise.allSettled([written])]);
-    if (outcome.status === "rejected") throw outcome.reason;
+    let next = at + encoder.payloadStart;
+    const isSlow = () => this.#slow();
+    await encoder.writePayload(isSlow, (pieces, isCopied) => {
+      const position = next;
+      for (const { length } of pieces) next += length;
+      // Only a copy stays as it is until another thread has written it.
+      return isCopied ? writePieces(this.#fd, pieces, position) : this.#writeHere(pieces, position);
+    });
+    // The head, which makes it a record, comes last.
     const head = encoder.headAndTable();
     try {
       if (head.length <= AT_ONCE) writeAllSync(this.#fd, head, at);
@@ -334,7 +344,7 @@ export class Writer {
 }
 
 /**
- * Records of up to this many bytes are written in this thread: a small one takes 2 µs here, and 30 by
+ * Records of up to this many bytes are written in one go: a small one takes 2 µs in this thread, and 30 by
  * the pool.
  */
 const AT_ONCE = 128 * 1024;

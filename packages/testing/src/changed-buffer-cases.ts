@@ -13,6 +13,17 @@ export const changedBufferCases: readonly StoreCase[] = [
     run: ({ store, options }) => changeBuffers(store, options, resizable, shrink),
   },
   {
+    name: "bytes that change while they are written are there, old or new, and do no damage",
+    run: async ({ store, options: { largestValue = 17 << 20 } }) => {
+      await store.append({ before: bytes("1") });
+      for (const byteLength of [5_000, 300_000, 3_000_000]) {
+        if (byteLength > largestValue) continue;
+        for (const every of [1, 7]) await overwrite(store, byteLength, every);
+      }
+      equal((await store.get("before")).byteLength, 1, "bytes of a key beside it");
+    },
+  },
+  {
     name: "iset refuses bytes that were transferred, and keeps the value",
     run: async ({ store }) => {
       await store.append({ x: bytes("1") });
@@ -55,6 +66,30 @@ async function changeBuffers(
       equal(await lengthsOf(store), [x, y], `bytes of x and y, ${byteLength} set at ${moment}`);
     }
   }
+}
+
+/** Changes a byte of each 1024 after the call, and again every few microtasks until it has resolved. */
+async function overwrite(store: Store, byteLength: number, every: number): Promise<void> {
+  await store.delete("x");
+  const value = plain(byteLength);
+  let isWritten = false;
+  const appended = store.append({ x: value }).finally(() => {
+    isWritten = true;
+  });
+  let turn = 0;
+  do {
+    for (let at = turn % 1024; at < byteLength; at += 1024) value[at] = 66;
+    for (let i = 0; i < every; i++) await null;
+    if (turn++ % 3 === 2) await turns(1);
+  } while (!isWritten);
+  await appended;
+  const there = await store.get("x");
+  equal(there.byteLength, byteLength, "bytes of the value");
+  equal(
+    there.findIndex((byte) => byte !== 65 && byte !== 66),
+    -1,
+    "a byte that never was",
+  );
 }
 
 async function changeAt(moment: number, change: () => void): Promise<void> {
