@@ -813,6 +813,13 @@ describe("join", () => {
     expect(await run(endless)).toMatchObject({ code: 2, out: "" });
   });
 
+  test("--type outer is full, as SQL calls it", async () => {
+    write("outer.ndjson", '{"user":"eve"}\n');
+    const join = (kind: string) =>
+      out(["join", "outer.ndjson", "e.ndjson", "--on", "user", "--type", kind]);
+    expect(await join("outer")).toBe(await join("full"));
+  });
+
   test("CSV: columns of both, the key once", async () => {
     write("l.csv", 'id,a\n1,"x, y"\n2,z\n');
     write("r.csv", "a,key\nq,2\nw,3\n");
