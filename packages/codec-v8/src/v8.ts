@@ -1,7 +1,9 @@
+import { types } from "node:util";
 import { DefaultDeserializer, DefaultSerializer, serialize } from "node:v8";
 import { type Codec, Encode, type EncodeOptions, PartdError, type Store } from "@partd/core";
 import {
   behindHeadroom,
+  brandOf,
   classOf,
   ENCODE_OPTIONS,
   FRAME_HEADER,
@@ -100,9 +102,25 @@ function serialized(list: readonly unknown[]): Clone {
   try {
     return serializeBehindHeadroom(list);
   } catch (cause) {
-    const place = placeOf(list, isUncloneable);
-    throw refuse(`${place || "the list"} is refused: ${(cause as Error).message}`, cause);
+    let part: unknown = list;
+    const place = placeOf(list, (one) => {
+      const isRefused = isUncloneable(one);
+      if (isRefused) part = one;
+      return isRefused;
+    });
+    throw refuse(
+      `${place || "the list"} is refused: a structured clone cannot carry ${whatIs(part)}; leave it out, or make plain data of it.`,
+      cause,
+    );
   }
+}
+
+/** What a value is, without a look at its properties, of which one may throw. */
+function whatIs(value: unknown): string {
+  if (typeof value !== "object" || value === null) return `a ${typeof value}`;
+  if (types.isProxy(value)) return "a Proxy";
+  if (types.isArrayBuffer(value)) return "an ArrayBuffer that was transferred";
+  return brandOf(value) ?? "such an object";
 }
 
 interface Clone {

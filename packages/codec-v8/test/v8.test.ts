@@ -427,7 +427,19 @@ test("what cannot be cloned is refused with its place", async () => {
   const p = new V8(new Dict());
   const values = [1, { a: new Map([["f", [2, () => 1]]]) }];
   await expect(p.append({ x: values })).rejects.toThrow('[1].a.get("f")[1] is refused:');
-  await expect(p.append({ x: [Symbol("s")] })).rejects.toThrow("[0] is refused: Symbol(s)");
+  const cannot = "is refused: a structured clone cannot carry";
+  for (const [value, what] of [
+    [Symbol("s"), "a symbol"],
+    [() => 1, "a function"],
+    [new Proxy({}, {}), "a Proxy"],
+    [class {}, "a function"],
+  ] as const) {
+    const error = await p.append({ x: [1, { a: value }] }).catch((error) => error);
+    expect(error.message).toContain(
+      `[1].a ${cannot} ${what}; leave it out, or make plain data of it.`,
+    );
+    expect(error.cause.message).toMatch("could not be cloned");
+  }
 });
 
 test("small typed arrays are copies, large ones views of the frame", async () => {
