@@ -438,7 +438,7 @@ test("what cannot be cloned is refused with its place", async () => {
     expect(error.message).toContain(
       `[1].a ${cannot} ${what}; leave it out, or make plain data of it.`,
     );
-    expect(error.cause.message).toMatch("could not be cloned");
+    expect(error.cause.cause.message).toMatch("could not be cloned");
   }
 });
 
