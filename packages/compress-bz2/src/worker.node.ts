@@ -5,7 +5,10 @@ import { type Answer, READY, type WorkerPort, workerDied } from "./worker-pool.j
 export function startWorker(): WorkerPort | undefined {
   if (failed) return undefined;
   try {
-    return portOf(new Worker(new URL("./worker-main.node.js", import.meta.url)), () => {
+    const program = new URL("./worker-main.node.js", import.meta.url);
+    // What says of what type the program on the command line is may not be said of a file.
+    const isGiven = process.execArgv.some((word) => word.startsWith("--input-type"));
+    return portOf(new Worker(program, isGiven ? { execArgv: [] } : {}), () => {
       failed = true; // A bundler may have left the file out.
     });
   } catch {

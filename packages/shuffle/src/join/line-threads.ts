@@ -1,8 +1,9 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
 import type { Run } from "../run/run.js";
 import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
+import { startThread } from "../threads/thread-program.js";
 import { type LineJob, LineJoiner } from "./line-joiner.js";
 import { LineTurns, MOST_HELD } from "./line-turns.js";
 
@@ -38,7 +39,7 @@ export class LineThreads {
     this.#turns = new LineTurns(LineTurns.state(count));
     this.#results = new PartResults(this.#turns);
     this.#workers = Array.from({ length: count }, (_, thread) => {
-      const worker = new Worker(program!);
+      const worker = startThread(program!);
       this.#results.listen(worker, thread, this.#onRead);
       return worker;
     });

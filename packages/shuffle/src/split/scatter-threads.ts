@@ -1,9 +1,10 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { onAbort } from "@partd/core/author";
 import type { RecordsPart } from "@partd/records";
 import type { RecordLimit } from "../run/record-limit.js";
 import type { Missing } from "../source/missing.js";
 import { errorOf, type ThreadFailure } from "../threads/thread-failure.js";
+import { startThread } from "../threads/thread-program.js";
 import { PartTurns } from "./part-turns.js";
 import type { Scatter } from "./scatter.js";
 
@@ -37,7 +38,7 @@ export class ScatterThreads {
 
   constructor(program: URL, count: number, onBatch: (records: number, bytes: number) => void) {
     this.#onBatch = onBatch;
-    this.#workers = Array.from({ length: count }, () => new Worker(program));
+    this.#workers = Array.from({ length: count }, () => startThread(program));
     this.#done = this.#workers.map((worker) => this.#doneBy(worker));
     // Who calls `scatter` gets the error.
     for (const done of this.#done) done.catch(() => {});

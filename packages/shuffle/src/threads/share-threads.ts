@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
 import type { Records, RecordsPart } from "@partd/records";
 import type { RecordLimit } from "../run/record-limit.js";
@@ -8,6 +8,7 @@ import type { FieldWatch } from "../source/field-watch.js";
 import type { Missing } from "../source/missing.js";
 import { PartSequence } from "./part-sequence.js";
 import { errorOf, type ThreadFailure } from "./thread-failure.js";
+import { startThread } from "./thread-program.js";
 
 /** The part of the input from which a thread makes its result. */
 export interface Share {
@@ -177,7 +178,7 @@ class ShareThread<T> {
   #forget = () => {};
 
   constructor({ progress, signal }: Run, program: URL) {
-    const worker = new Worker(program);
+    const worker = startThread(program);
     this.#worker = worker;
     this.made = new Promise((resolve, reject) => {
       worker.on("message", (message: ShareMessage<T>) => {

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { Worker } from "node:worker_threads";
 import { PartdError } from "@partd/core";
 
 /**
@@ -20,4 +21,10 @@ export function threadProgram(locate: () => URL, asked: number | undefined): URL
     "ERR_PARTD_VALUE",
     `threads: ${asked} needs ${name}, which a bundler has left out. Ask for threads: 1, or leave @partd/shuffle out of the bundle ("external").`,
   );
+}
+
+/** Starts a thread, also where `--input-type` says what the program on the command line is: a file may not have that. */
+export function startThread(program: URL): Worker {
+  const isGiven = process.execArgv.some((word) => word.startsWith("--input-type"));
+  return new Worker(program, isGiven ? { execArgv: [] } : {});
 }
