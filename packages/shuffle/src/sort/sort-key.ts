@@ -42,7 +42,7 @@ export class SortKeyer<R> implements Keyer<R> {
   readonly scan: Keyer<R>["scan"];
   readonly #rules: readonly Rule<R>[];
   readonly #writer = new OrderKeyWriter();
-  readonly #watch: FieldWatch;
+  readonly watch: FieldWatch;
 
   /** @param call the function that was called with `by`. */
   constructor(call: string, by: SortKey<R> | readonly SortKey<R>[]) {
@@ -50,7 +50,7 @@ export class SortKeyer<R> implements Keyer<R> {
     if (keys.length === 0) throw badKey();
     this.#rules = keys.map((key) => toRule(call, key));
     const fields = this.#rules.flatMap(({ field }) => (field === undefined ? [] : [field]));
-    this.#watch = new FieldWatch(fields, "", "If they are to be without it, sort by a function.");
+    this.watch = new FieldWatch(fields, "", "If they are to be without it, sort by a function.");
     if (fields.length === 0) return;
     const values = keys.length === 1 ? fields : [];
     this.scan = (records, reading) => {
@@ -65,13 +65,21 @@ export class SortKeyer<R> implements Keyer<R> {
       });
       const limits = fields.length < keys.length ? whereParsed(reading) : reading;
       const watched = (scan: Scan, batch: ByteBatch) => {
-        this.#watch.scanned(scan, records);
+        this.watch.scanned(scan, records);
         // Several fields are first found, as a list, and then written in their order.
         checkKeyLengths(scan, batch, fields.length === 1 ? 1 : 3, limits);
         return toKeyed(scan);
       };
       return scanAll(records, fields, limits, watched, values);
     };
+  }
+
+  /** The keys as plain data, if all are fields. */
+  get rules(): readonly SortRule<unknown>[] | undefined {
+    const rules = this.#rules.map(({ field, descending, as }) => {
+      return { by: field!, order: descending ? "desc" : "asc", as } as const;
+    });
+    return this.#rules.every(({ field }) => field !== undefined) ? rules : undefined;
   }
 
   #writeScanned(scan: Scan, i: number, columns: KeyColumns, areNumbers: boolean): void {
@@ -125,14 +133,14 @@ export class SortKeyer<R> implements Keyer<R> {
   }
 
   writeKey(record: R, columns: KeyColumns): true {
-    this.#watch.parsed(record);
+    this.watch.parsed(record);
     const values = this.#rules.map(({ value }) => value(record));
     this.#writeValues(values, columns);
     return true;
   }
 
   end(): void {
-    this.#watch.end();
+    this.watch.end();
   }
 
   #writeValues(values: readonly unknown[], columns: KeyColumns): void {

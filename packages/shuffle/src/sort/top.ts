@@ -6,6 +6,7 @@ import { type Input, inputOf, type Source } from "../source/input.js";
 import { BatchWriter, type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { hugeBytes } from "../spill/fan.js";
 import type { SortOptions } from "./sort.js";
+import { batchesToSort } from "./sort-input.js";
 import { checkSortOptions, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
 
@@ -14,7 +15,12 @@ export interface TopOptions<R> extends Omit<SortOptions<R>, "checkpoint"> {
   readonly n: number;
 }
 
-const OPTIONS: OptionNames<TopOptions<unknown>> = { n: true, by: true, ...RUN_OPTIONS };
+const OPTIONS: OptionNames<TopOptions<unknown>> = {
+  n: true,
+  by: true,
+  threads: true,
+  ...RUN_OPTIONS,
+};
 
 /**
  * Yields the first `n` records in the order of `sort`, without sorting the others.
@@ -28,16 +34,19 @@ const OPTIONS: OptionNames<TopOptions<unknown>> = { n: true, by: true, ...RUN_OP
 export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<R> {
   checkSortOptions("top", options, OPTIONS);
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
-  const input = inputOf(source, new SortKeyer("top", options.by));
+  const keyer = new SortKeyer<R>("top", options.by);
+  const input = inputOf(source, keyer);
   return new RecordOutput(
-    (visit, signal) => firstInOrder(input, { ...options, signal }, visit),
+    (visit, signal) => firstInOrder(source, input, keyer, { ...options, signal }, visit),
     input,
     options.signal,
   );
 }
 
 async function* firstInOrder<R>(
+  source: Source<R>,
   input: Input<R>,
+  keyer: SortKeyer<R>,
   options: TopOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
@@ -47,14 +56,13 @@ async function* firstInOrder<R>(
     const candidates = new Candidates(options.n, workspace.byteLength / 4);
     const sorter = new Sorter(workspace);
     const reading = { ...run.reading, makeRoom: (bytes: number) => sorter.makeRoom(bytes) };
-    for await (const batch of input.batches(reading)) {
+    for await (const batch of batchesToSort(run, reading, source, keyer, options.threads)) {
       signal?.throwIfAborted();
       // A long record would be copied twice as a candidate.
       if (candidates.areTooLarge || hugeBytes(batch) > 0) {
         for (const kept of candidates.take()) await sorter.add(kept);
         await sorter.add(candidates.among(batch));
       } else candidates.add(batch);
-      progress.read(batch, input.consumed);
     }
     progress.write();
     for (const kept of candidates.take()) await sorter.add(kept);

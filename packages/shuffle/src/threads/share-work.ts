@@ -23,19 +23,19 @@ export async function workOnShare<T>({ parts, limit }: Share, make: Make<T>): Pr
     consumed = now;
   };
   try {
-    const result = await make(sequence.open(parts), { limit, makeRoom }, onRead);
+    const result = await make(sequence.open(parts), { limit, makeRoom: leaveLong }, onRead);
     tell(result === undefined ? { isFull: true } : { result, reached: sequence.reached! });
   } catch (error) {
     tell(error instanceof LongRecord ? { isFull: true } : failureOf(error));
   }
 }
 
-/** Leaves a share with a long record to the receiver, whose memory has room for one. */
-function makeRoom(bytes: number): void {
+/** Leaves a long record to the thread that has begun the work, whose memory has room for one. @throws LongRecord */
+export function leaveLong(bytes: number): void {
   if (bytes > MOST_READ) throw new LongRecord();
 }
 
-class LongRecord extends Error {}
+export class LongRecord extends Error {}
 
 /** A batch and a thread's other memory take as much. */
 const MOST_READ = 16 << 20;
