@@ -4,6 +4,7 @@ export { checkOptions, onAbort, unlessAborted } from "./async/abort.js";
 export { Gate } from "./async/gate.js";
 export { type BetweenItems, ItemIterator } from "./async/item-iterator.js";
 export { Pace } from "./async/pace.js";
+export { Semaphore } from "./async/semaphore.js";
 export { WaitQueue } from "./async/wait-queue.js";
 export { brandOf } from "./codec/brand.js";
 export {

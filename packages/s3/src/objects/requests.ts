@@ -1,5 +1,5 @@
 import { isPartdError, PartdError } from "@partd/core";
-import { isBytes, onAbort } from "@partd/core/author";
+import { isBytes, onAbort, Semaphore } from "@partd/core/author";
 import type { ListedObject, ListPage, ObjectClient } from "../client.js";
 import { contradiction, failureOf, requestError } from "./failure.js";
 
@@ -30,13 +30,13 @@ export class Requests {
   readonly counts = { put: 0, get: 0, list: 0, delete: 0 };
   readonly #client: ObjectClient;
   readonly #options: RequestsOptions;
-  readonly #reading: Slots;
+  readonly #reading: Semaphore;
   readonly #abandoned = new WeakSet<ArrayBufferLike>();
 
   constructor(client: ObjectClient, options: RequestsOptions) {
     this.#client = client;
     this.#options = options;
-    this.#reading = new Slots(options.readConcurrency);
+    this.#reading = new Semaphore(options.readConcurrency);
   }
 
   /** Creates the object, unless one of that name exists. @returns whether it was created. */
@@ -296,26 +296,4 @@ export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
       });
     }
   });
-}
-
-/** Limits concurrency, in order of arrival. */
-export class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
-    }
-  }
 }

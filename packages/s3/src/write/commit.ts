@@ -1,12 +1,11 @@
 import { PartdError } from "@partd/core";
-import { Pace } from "@partd/core/author";
+import { Pace, Semaphore } from "@partd/core/author";
 import { crc32 } from "@partd/disk";
 import type { DataSet } from "../data-set/data-set.js";
 import { Segment } from "../data-set/segment.js";
 import type { Cover } from "../format/cover.js";
 import { type CommitId, partName, segmentName } from "../format/names.js";
 import { CHUNK, Tail, TailWriter } from "../format/tail.js";
-import { Slots } from "../objects/requests.js";
 
 export interface CommitOptions {
   readonly cover?: Cover | undefined;
@@ -15,7 +14,7 @@ export interface CommitOptions {
   /** Parts written at once. */
   readonly concurrency: number;
   /** Where commits wait for one another while their objects are laid out. */
-  readonly layingOut: Slots;
+  readonly layingOut: Semaphore;
   /** The memory of objects. */
   readonly spares: SpareBuffers;
   /** Aborts the commit until its object is being written. */
@@ -76,7 +75,7 @@ async function commitInParts(
   { partLength, concurrency, cover, signal, check }: CommitOptions,
 ): Promise<Tail> {
   const { requests, folder } = dataSet;
-  const slots = new Slots(concurrency);
+  const writing = new Semaphore(concurrency);
   const writes: Promise<unknown>[] = [];
   const names: string[] = [];
   let failure: { readonly error: unknown } | undefined;
@@ -85,9 +84,9 @@ async function commitInParts(
     const writer = await layOut(changes, partLength, newBlock, async (block) => {
       const name = `${folder}${partName(id, names.length)}`;
       names.push(name);
-      // Wait for a slot, so that at most `concurrency` blocks are in memory.
+      // Wait until it may be written, so that at most `concurrency` blocks are in memory.
       await new Promise<void>((begun) => {
-        const write = slots.run(() => {
+        const write = writing.run(() => {
           begun();
           return requests.create(name, block);
         });

@@ -1,12 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { PartdError } from "@partd/core";
-import { type Batch, changeOf, checkIntact, onAbort } from "@partd/core/author";
+import { type Batch, changeOf, checkIntact, onAbort, Semaphore } from "@partd/core/author";
 import type { DataSet } from "../data-set/data-set.js";
 import type { Cover } from "../format/cover.js";
 import { indexName, mergeTails } from "../format/index-object.js";
 import { type CommitKind, LAST_STAMP } from "../format/names.js";
 import type { Tail } from "../format/tail.js";
-import { Slots } from "../objects/requests.js";
 import { type Changes, type CommitOptions, commit, inKeyOrder, SpareBuffers } from "./commit.js";
 
 export interface WriterOptions {
@@ -27,7 +26,7 @@ export class Writer {
   readonly #waiting = new Set<Pending>();
   #waitingBytes = 0;
   readonly #running = new Set<Promise<void>>();
-  readonly #layingOut = new Slots(1);
+  readonly #layingOut = new Semaphore(1);
   readonly #spares: SpareBuffers;
   #sequence = 0;
   /** The segments since the last index. */

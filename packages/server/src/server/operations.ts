@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { Pace } from "@partd/core/author";
+import { Pace, Semaphore } from "@partd/core/author";
 import {
   CANCELABLE,
   isMutation,
@@ -32,9 +32,9 @@ export class Operations implements OutcomeListener {
     { bytes: 0, count: 0 },
   ];
   readonly #reads = new Map<number, Read>();
-  /** GETs and SIZES, and KEYS and COUNTs, that run or wait for their turn. */
-  readonly #gets = new Turns(MOST_GETS);
-  readonly #listings = new Turns(MOST_LISTINGS);
+  /** Limits GETs and SIZES, and KEYS and COUNTs. */
+  readonly #gets = new Semaphore(MOST_GETS);
+  readonly #listings = new Semaphore(MOST_LISTINGS);
   readonly #pace = new Pace();
   readonly #lock: StoreLock;
   /** Mutations that this connection began and that have not ended. */
@@ -224,7 +224,6 @@ export class Operations implements OutcomeListener {
     if (this.#reads.has(number)) throw malformed("two requests have one number");
     const read = { abort: new AbortController(), credit: new Credit(body.credit) };
     this.#reads.set(number, read);
-    const turns = charge.inside ? undefined : this.#turnsOf(type);
     let answered = false;
     const settle = () => {
       if (answered) return;
@@ -234,21 +233,18 @@ export class Operations implements OutcomeListener {
       for (const key of body.keys) this.#shared.census.forget(key);
       this.#settle(charge);
     };
-    const begin = () => {
-      void this.#answer(type, flags, number, body, read, settle)
+    const answer = () =>
+      this.#answer(type, flags, number, body, read, settle)
         .catch((error: unknown) => {
           if (!answered && !this.#gone.aborted) this.failed(0, number, wireError(error));
         })
-        .finally(() => {
-          settle();
-          turns?.end();
-        });
-    };
-    if (turns) turns.take(begin);
-    else begin();
+        .finally(settle);
+    // Inside the lock, requests do not wait for those outside, which wait for the lock.
+    const limit = charge.inside ? undefined : this.#limitOf(type);
+    void (limit ? limit.run(answer) : answer());
   }
 
-  #turnsOf(type: number): Turns | undefined {
+  #limitOf(type: number): Semaphore | undefined {
     if (type === Type.GET || type === Type.SIZES) return this.#gets;
     return type === Type.KEYS || type === Type.COUNT ? this.#listings : undefined;
   }
@@ -323,37 +319,6 @@ const MOST_GETS = 256;
  * long as the client accepts no more. This is enough for a program that lists within a listing.
  */
 const MOST_LISTINGS = 16;
-
-/** Runs `most` requests at once, and the others in the order in which they came. */
-class Turns {
-  readonly #most: number;
-  #running = 0;
-  readonly #waiting = new Set<() => void>();
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  /** Calls `begin` when it may run; {@link end} must follow. */
-  take(begin: () => void): void {
-    if (this.#running >= this.#most) {
-      this.#waiting.add(begin);
-      return;
-    }
-    this.#running++;
-    begin();
-  }
-
-  end(): void {
-    const [next] = this.#waiting;
-    if (!next) {
-      this.#running--;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
-  }
-}
 
 /** A running reading request. */
 interface Read {
