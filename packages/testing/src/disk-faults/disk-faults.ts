@@ -4,7 +4,7 @@ import { join } from "node:path";
 import timers from "node:timers/promises";
 import { isPartdError, type Store } from "@partd/core";
 import { sameValue, show } from "../check.js";
-import { bytes } from "../store-case.js";
+import { bytes } from "../store/store-case.js";
 import { type DiskCall, FaultyDisk } from "./faulty-disk.js";
 import {
   BEFORE,

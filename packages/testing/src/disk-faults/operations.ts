@@ -1,6 +1,6 @@
 import type { Store } from "@partd/core";
 import { equal } from "../check.js";
-import { bytes, collect, readStream, text } from "../store-case.js";
+import { bytes, collect, readStream, text } from "../store/store-case.js";
 
 /** The value of each key, as text. */
 export interface Values {

@@ -1,6 +1,6 @@
 import { isTuple, type Key, tuple } from "@partd/core";
 import { sameKey } from "@partd/core/author";
-import { equal, fail, ok, rejects } from "./check.js";
+import { equal, fail, ok, rejects } from "../check.js";
 import { bytes, collect, readStream, type StoreCase, text } from "./store-case.js";
 
 /**

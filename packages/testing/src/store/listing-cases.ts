@@ -1,6 +1,6 @@
 import { type Key, type Store, tuple } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
-import { equal, ok, rejects } from "./check.js";
+import { equal, ok, rejects } from "../check.js";
 import { bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const listingCases: readonly StoreCase[] = [

@@ -1,5 +1,5 @@
 import { isPartdError, type Store } from "@partd/core";
-import { fail } from "./check.js";
+import { fail } from "../check.js";
 
 /**
  * Appends numbered elements to the key `kept` of a store whose directory was moved, removed or

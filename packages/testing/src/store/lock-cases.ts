@@ -1,5 +1,5 @@
 import type { Store } from "@partd/core";
-import { equal, ok, rejection, rejects } from "./check.js";
+import { equal, ok, rejection, rejects } from "../check.js";
 import {
   anotherCaller,
   bytes,

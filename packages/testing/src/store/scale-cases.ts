@@ -1,5 +1,5 @@
 import type { Store } from "@partd/core";
-import { equal, ok } from "./check.js";
+import { equal, ok } from "../check.js";
 import {
   bytes,
   collect,

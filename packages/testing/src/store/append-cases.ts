@@ -1,5 +1,5 @@
 import { type Entries, isPartdError, type Key, tuple } from "@partd/core";
-import { equal, ok, rejection, rejects, show } from "./check.js";
+import { equal, ok, rejection, rejects, show } from "../check.js";
 import { anotherCaller, bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const appendCases: readonly StoreCase[] = [

@@ -1,8 +1,8 @@
 import { isPartdError, type PartdErrorCode } from "@partd/core";
 import { FRAME_HEADER, frame, splitFrames } from "@partd/core/author";
-import { equal, fail, ok, rejection, show } from "./check.js";
+import { equal, fail, ok, rejection, show } from "../check.js";
+import { collect } from "../store/store-case.js";
 import { type CodecCase, type CodecSession, snapshot } from "./codec-case.js";
-import { collect } from "./store-case.js";
 
 export function damageCases<V>(): CodecCase<V>[] {
   return [

@@ -1,6 +1,6 @@
 import type { Key, Store } from "@partd/core";
-import type { ContractCase, OpenStore } from "./contract.js";
-import { withDataSet } from "./contract.js";
+import type { ContractCase, OpenStore } from "../contract.js";
+import { withDataSet } from "../contract.js";
 
 /** What a store can do beyond the contract, and how hard to test it. */
 export interface StoreContractOptions {

@@ -1,5 +1,5 @@
 import { isPartdError, type Store } from "@partd/core";
-import { equal, rejects } from "./check.js";
+import { equal, rejects } from "../check.js";
 import { bytes, type StoreCase, type StoreContractOptions, turns } from "./store-case.js";
 
 /** What its owner may do to a buffer while it is being written. */

@@ -1,5 +1,5 @@
 import { isPartdError, type Store } from "@partd/core";
-import { equal, fail, ok, rejection, rejects } from "./check.js";
+import { equal, fail, ok, rejection, rejects } from "../check.js";
 import {
   bytes,
   collect,

@@ -1,5 +1,5 @@
 import type { OperationOptions, Store } from "@partd/core";
-import { equal, ok, rejection } from "./check.js";
+import { equal, ok, rejection } from "../check.js";
 import { anotherCaller, bytes, collect, read, type StoreCase } from "./store-case.js";
 
 export const abortCases: readonly StoreCase[] = [

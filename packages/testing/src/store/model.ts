@@ -1,8 +1,8 @@
 import { encodeKey, type Key, type KeyTree, type Store, tuple } from "@partd/core";
 import { sameKey } from "@partd/core/author";
 import fc from "fast-check";
-import { equal, fail, ok } from "./check.js";
-import { type ContractCase, type OpenStore, withDataSet } from "./contract.js";
+import { equal, fail, ok } from "../check.js";
+import { type ContractCase, type OpenStore, withDataSet } from "../contract.js";
 import { collect, type StoreContractOptions } from "./store-case.js";
 
 /**

@@ -1,6 +1,6 @@
 import { isTuple, type Key, type KeyTree, tuple } from "@partd/core";
 import { type LowerStore, sameKey } from "@partd/core/author";
-import { equal, ok, rejects } from "./check.js";
+import { equal, ok, rejects } from "../check.js";
 import { anotherCaller, bytes, collect, read, type StoreCase, text } from "./store-case.js";
 
 export const readCases: readonly StoreCase[] = [

@@ -1,6 +1,6 @@
 import { tuple } from "@partd/core";
 import { concatBytes } from "@partd/core/author";
-import { equal, ok } from "./check.js";
+import { equal, ok } from "../check.js";
 import { bytes, collect, read, readStream, type StoreCase, text } from "./store-case.js";
 
 export const streamCases: readonly StoreCase[] = [

@@ -1,8 +1,8 @@
 import { isPartdError, type KeyTree, tuple } from "@partd/core";
 import { brandOf } from "@partd/core/author";
-import { equal, fail, ok, rejection, rejects, show } from "./check.js";
+import { equal, fail, ok, rejection, rejects, show } from "../check.js";
+import { collect } from "../store/store-case.js";
 import { type CodecCase, snapshot } from "./codec-case.js";
-import { collect } from "./store-case.js";
 
 export function codecCases<V>(): CodecCase<V>[] {
   return [

@@ -1,7 +1,7 @@
+import type { ContractCase, OpenStore } from "../contract.js";
 import { abortCases } from "./abort-cases.js";
 import { appendCases } from "./append-cases.js";
 import { changedBufferCases } from "./changed-buffer-cases.js";
-import type { ContractCase, OpenStore } from "./contract.js";
 import { keyCases } from "./key-cases.js";
 import { lifecycleCases } from "./lifecycle-cases.js";
 import { listingCases } from "./listing-cases.js";

@@ -1,6 +1,6 @@
 import { isPartdError, type OperationOptions } from "@partd/core";
+import { equal, ok, rejection } from "../check.js";
 import { operations } from "./abort-cases.js";
-import { equal, ok, rejection } from "./check.js";
 import { bytes, collect, read, type StoreCase } from "./store-case.js";
 
 export const optionCases: readonly StoreCase[] = [

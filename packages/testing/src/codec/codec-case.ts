@@ -1,7 +1,7 @@
 import { Dict, type Key, type Store } from "@partd/core";
 import type { Arbitrary } from "fast-check";
-import { fail, show } from "./check.js";
-import { type ContractCase, withDataSet } from "./contract.js";
+import { fail, show } from "../check.js";
+import { type ContractCase, withDataSet } from "../contract.js";
 
 /** What a codec carries and what it refuses. */
 export interface CodecContractOptions<V> {

@@ -1,7 +1,9 @@
 import { type Codec, Encode, isPartdError, type Store } from "@partd/core";
 import { concatBytes, frame, isBytes } from "@partd/core/author";
 import fc from "fast-check";
-import { fail, sameValue, show } from "./check.js";
+import { fail, sameValue, show } from "../check.js";
+import type { ContractCase } from "../contract.js";
+import { collect } from "../store/store-case.js";
 import {
   bindCodecCase,
   type CodecContractOptions,
@@ -10,8 +12,6 @@ import {
 } from "./codec-case.js";
 import { codecCases } from "./codec-cases.js";
 import { damageCases } from "./codec-damage-cases.js";
-import type { ContractCase } from "./contract.js";
-import { collect } from "./store-case.js";
 
 /**
  * Everything that a codec, or a decorator over byte stores, promises, as cases for any test runner.
