@@ -1,4 +1,4 @@
-import { brandOf, hasFields, hasItemsAlone } from "@partd/core/author";
+import { brandOf, hasFields, hasItemsAlone, setField } from "@partd/core/author";
 import { isWide } from "./exact-integers.js";
 
 /**
@@ -130,8 +130,7 @@ export class PlainCopier {
       // A property that a program gave all objects.
       if (part === value || !Object.hasOwn(copy, name)) continue;
       if (part === LOST) return this.#loseIn(`.${name}`);
-      if (name !== "__proto__") copy[name] = part;
-      else Object.defineProperty(copy, name, { ...ORDINARY, value: part });
+      setField(copy, name, part);
     }
     if (!isEmpty) return copy;
     // An instance of a class may keep its content in private fields.
@@ -182,7 +181,6 @@ const DEEP = 32;
 const MANY = 1e6;
 /** A Map holds at most 2^24 objects. */
 const MOST_COPIES = 2 ** 23;
-const ORDINARY = { configurable: true, enumerable: true, writable: true };
 
 /** For as few, a call into the runtime made `append` of earthquakes take 1.2 times the CPU. */
 const FEW_ITEMS = 16;

@@ -1,4 +1,4 @@
-import { recordOf } from "@partd/core/author";
+import { recordOf, setField } from "@partd/core/author";
 import { Evaluator, findGlobal, isRecord, refusal } from "./evaluator.js";
 import { MarkedStack, Memo } from "./machine-state.js";
 import {
@@ -333,7 +333,7 @@ export class Machine {
       for (; i < end; i += 2) {
         const key = stack.at(i);
         if (typeof key !== "string") break;
-        defineProperty(dict, key, stack.at(i + 1));
+        setField(dict, key, stack.at(i + 1));
       }
       if (i === end) {
         if (end - start > 2 * FEW_NAMES) this.#sizes.set(stack.at(start), (end - start) / 2);
@@ -400,16 +400,3 @@ const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER);
 const OTHER_OPCODES = "PQ";
 /** EXT1 to EXT4, NEXT_BUFFER, READONLY_BUFFER. */
 const OTHER_BINARY: ReadonlySet<number> = new Set([0x82, 0x83, 0x84, 0x97, 0x98]);
-
-/** Sets a property. Assigning to `__proto__` would set the object's prototype instead. */
-function defineProperty(record: Record<string, unknown>, key: string, value: unknown): void {
-  if (key !== "__proto__") record[key] = value;
-  else {
-    Object.defineProperty(record, key, {
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
-  }
-}

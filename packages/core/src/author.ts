@@ -31,7 +31,7 @@ export {
 export { knownFormat } from "./codec/known-formats.js";
 export { hasFields, hasItemsAlone, joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
-export { recordOf } from "./codec/room.js";
+export { recordOf, setField } from "./codec/record.js";
 export { ShortTexts } from "./codec/short-texts.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";

@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import { recordOf, ShortTexts } from "@partd/core/author";
+import { recordOf, ShortTexts, setField } from "@partd/core/author";
 import { Ext, type Extension, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 
@@ -226,9 +226,7 @@ export class MsgPackDecoder {
         map.set(key, this.#read(depth));
         return this.#entries(map, size - i - 1, depth);
       }
-      const value = this.#read(depth);
-      if (key !== "__proto__") record[key] = value;
-      else define(record, key, value);
+      setField(record, key, this.#read(depth));
     }
     return record;
   }
@@ -284,15 +282,6 @@ export class MsgPackDecoder {
 }
 
 const SMALLEST_VIEW = 4096;
-/** Defines the property `__proto__`: assigning to it would set the object's prototype instead. */
-function define(record: Record<string, unknown>, name: string, value: unknown): void {
-  Object.defineProperty(record, name, {
-    value,
-    configurable: true,
-    enumerable: true,
-    writable: true,
-  });
-}
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -8,6 +8,14 @@ export function recordOf(properties: number): Record<string, unknown> {
   return new types[properties](false);
 }
 
+/** Sets a field of a plain object. To assign to `__proto__` would set the object's prototype instead. */
+export function setField(record: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== "__proto__") record[name] = value;
+  else Object.defineProperty(record, name, { ...ORDINARY, value });
+}
+
+const ORDINARY = { configurable: true, enumerable: true, writable: true };
+
 /** Fewer have room, or get it at once. */
 const LEAST = 9;
 const MOST = 32;
