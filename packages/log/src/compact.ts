@@ -200,6 +200,8 @@ class Copier {
   readonly #options: CompactOptions;
   readonly #leftOut: LeftOut | undefined;
   #encoder = new RecordEncoder();
+  /** The segment that is being written, and its descriptor. */
+  #open: Segment | undefined;
   #fd = -1;
   #kept = false;
   /** The keys and values of the next record. */
@@ -263,8 +265,7 @@ class Copier {
   }
 
   async #write(keys: readonly string[], values: readonly Uint8Array[]): Promise<void> {
-    let segment = this.segments.at(-1);
-    if (!segment || segment.complete) segment = await this.#beginSegment();
+    const segment = this.#open ?? (await this.#beginSegment());
     const encoder = this.#encoder;
     encoder.begin(segment, BASE_STAMP);
     let byteLength = 0;
@@ -286,7 +287,7 @@ class Copier {
       throw systemError({ action: "write to", path: segment.path }, cause);
     }
     encoder.commit();
-    segment.position += encoder.byteLength;
+    segment.advance(segment.position + encoder.byteLength);
     const isFull = segment.position >= this.#options.segmentSize;
     if (isFull || (segment.index as GrowingIndex).memory >= this.#options.indexMemory)
       await this.#finishSegment();
@@ -303,18 +304,19 @@ class Copier {
     } catch (cause) {
       throw systemError({ action: "begin", path: segment.path }, cause);
     }
-    segment.position = SEGMENT_HEADER;
+    segment.advance(SEGMENT_HEADER);
+    this.#open = segment;
     return segment;
   }
 
   /** Flushes the segment to the disk, since the segments that it replaces will be removed. */
   async #finishSegment(): Promise<void> {
-    const segment = this.segments.at(-1);
-    if (!segment || segment.complete) return;
-    segment.complete = true;
+    const segment = this.#open;
+    if (!segment) return;
+    this.#open = undefined;
     const { indexPath, id, position, index } = segment;
     await writeIndex(indexPath, id, position, index as GrowingIndex, true);
-    segment.index = undefined;
+    segment.freeIndex();
     await syncFile(this.#fd);
     closeFile(this.#fd);
     this.#fd = -1;

@@ -3,7 +3,6 @@ import type { DataSet } from "./data-set/data-set.js";
 import type { Segment } from "./data-set/segment.js";
 import { writeIndex } from "./index/index-file.js";
 import { GrowingIndex } from "./index/range-chains.js";
-import { StoredIndex } from "./index/stored-index.js";
 
 /** Writes the indexes of our ended segments, in the background. */
 export class Indexer {
@@ -73,9 +72,7 @@ export class Indexer {
         dataSet.announce([["finished", segment.id, String(end), String(size)]], false);
       }
       // The ranges can now be read from the file: free their memory.
-      if (indexed && !this.#closing) {
-        segment.index = await StoredIndex.open(segment.indexPath, segment.id);
-      }
+      if (indexed && !this.#closing) await segment.useStoredIndex();
     } catch {
       // The segment stays unfinished on the list, and is read like one that is still written.
     }

@@ -254,7 +254,7 @@ export class Writer {
       if (!counts) throw error;
     }
     this.#encoder.commit();
-    segment.position += this.#encoder.byteLength;
+    segment.advance(segment.position + this.#encoder.byteLength);
     const isFull = segment.position >= this.#segmentSize;
     if (isFull || (segment.index as GrowingIndex).memory >= this.#indexMemory) this.#finish();
   }
@@ -337,7 +337,7 @@ export class Writer {
     const segment = this.#segment;
     if (!segment) return undefined;
     this.#segment = undefined;
-    segment.isBeingWritten = false;
+    segment.endWriting();
     this.#encoder = new RecordEncoder();
     return this.#dataSet.segments.includes(segment) ? segment : undefined;
   }

@@ -42,7 +42,7 @@ test("a segment is written byte by byte as it was in version 1", () => {
   const bytes = readFileSync(path);
   const id = bytes.toString("hex", 16, 24);
   const segment = new Segment("/nowhere", id, "", { isOwn: true });
-  segment.position = SEGMENT_HEADER;
+  segment.advance(SEGMENT_HEADER);
   const encoder = new RecordEncoder();
   const nothing = Buffer.alloc(0);
   const record = (stamp: number, entries: readonly (readonly [string, Uint8Array])[]) => {
@@ -55,7 +55,7 @@ test("a segment is written byte by byte as it was in version 1", () => {
     encoder.end();
     const written = Buffer.from(encoder.whole());
     encoder.commit();
-    segment.position += written.length;
+    segment.advance(segment.position + written.length);
     return written;
   };
   const stampAt = (offset: number) => Number(bytes.readBigUInt64LE(offset + 8));
@@ -99,7 +99,7 @@ test("a record in one piece and one in several are the same bytes", async () => 
         };
         const made = async (inPieces: boolean) => {
           const segment = new Segment("/nowhere", "00000000000000ff", "", { isOwn: true });
-          segment.position = SEGMENT_HEADER;
+          segment.advance(SEGMENT_HEADER);
           const encoder = new RecordEncoder();
           encoder.begin(segment, 7);
           encoder.add(batch);

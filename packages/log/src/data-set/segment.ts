@@ -22,15 +22,12 @@ export class Segment implements OpenFile, ScannedSegment {
   /** Whether this store writes it, and so knows its index without reading. */
   readonly isOwn: boolean;
   /** Whether our writer still adds to it; then its length is known without `fstat`. */
-  isBeingWritten = false;
-  /** Where its records end, and the length of the file. Set when it is finished. */
-  finished: { readonly end: number; readonly size: number } | undefined;
-  index: GrowingIndex | StoredIndex | undefined;
-  /** Where the next record is expected. */
-  position = 0;
-  /** Whether the index is complete. */
-  complete = false;
-  readonly unreadable: Unreadable[] = [];
+  #isBeingWritten = false;
+  #finished: { readonly end: number; readonly size: number } | undefined;
+  #index: GrowingIndex | StoredIndex | undefined;
+  #position = 0;
+  #complete = false;
+  readonly #unreadable: Unreadable[] = [];
   #sealed = false;
   #fd: number | undefined;
   /** Snapshots and streams that will read on, even if the file is removed. */
@@ -55,15 +52,38 @@ export class Segment implements OpenFile, ScannedSegment {
     this.writer = writer;
     this.isBase = isBase;
     this.isOwn = isOwn;
-    if (isOwn) this.index = new GrowingIndex();
+    if (isOwn) this.#index = new GrowingIndex();
   }
 
   /** A segment that `compact` made, and that the manifest lists with its length. */
   static base(directory: string, id: string, size: number): Segment {
     const segment = new Segment(directory, id, "", { isBase: true });
-    segment.finished = { end: size, size };
+    segment.#finished = { end: size, size };
     segment.#sealed = true;
     return segment;
+  }
+
+  /** Where its records end, and the length of the file. Set when it is finished. */
+  get finished(): { readonly end: number; readonly size: number } | undefined {
+    return this.#finished;
+  }
+
+  get index(): GrowingIndex | StoredIndex | undefined {
+    return this.#index;
+  }
+
+  /** Where the next record is expected. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Whether the index is complete. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  get unreadable(): readonly Unreadable[] {
+    return this.#unreadable;
   }
 
   /** Whether a `seal` came after it: nobody adds to it. */
@@ -78,8 +98,18 @@ export class Segment implements OpenFile, ScannedSegment {
 
   /** Notes where its records end, and the length of the file, as its writer has told. */
   finish(end: number, size: number): void {
-    this.finished = { end, size };
-    if (this.position === end) this.complete = true;
+    this.#finished = { end, size };
+    if (this.#position === end) this.#complete = true;
+  }
+
+  /** Moves the {@link position} to the end of what was read or written. */
+  advance(end: number): void {
+    this.#position = end;
+  }
+
+  /** Notes a stretch that cannot be read. */
+  addUnreadable(stretch: Unreadable): void {
+    this.#unreadable.push(stretch);
   }
 
   /** Creates the file, for our writer. @returns its descriptor. */
@@ -87,9 +117,24 @@ export class Segment implements OpenFile, ScannedSegment {
     const fd = openOrMakeRoom(this.path, "wx+");
     this.adopt(fd);
     writeAllSync(fd, segmentHeader(this.id), 0);
-    this.position = SEGMENT_HEADER;
-    this.isBeingWritten = true;
+    this.#position = SEGMENT_HEADER;
+    this.#isBeingWritten = true;
     return fd;
+  }
+
+  /** Notes that our writer adds no more to it. */
+  endWriting(): void {
+    this.#isBeingWritten = false;
+  }
+
+  /** Reads on from the index file, which has been written, and frees the memory of its own index. */
+  async useStoredIndex(): Promise<void> {
+    this.#index = await StoredIndex.open(this.indexPath, this.id);
+  }
+
+  /** Frees the memory of the index, when nobody will read the segment through this object. */
+  freeIndex(): void {
+    this.#index = undefined;
   }
 
   /** Opened for reading at the first use, or for writing by {@link adopt}. */
@@ -116,13 +161,13 @@ export class Segment implements OpenFile, ScannedSegment {
    * Where its records end. In a segment that is still written: where the last record that we read ends.
    */
   get recordsEnd(): number {
-    return this.finished?.end ?? this.position;
+    return this.#finished?.end ?? this.#position;
   }
 
   /** The length of the file: the present one, or the final one if it is finished. */
   get size(): number {
-    if (this.finished) return this.finished.size;
-    return this.isBeingWritten ? this.position : fstatSync(this.fd).size;
+    if (this.#finished) return this.#finished.size;
+    return this.#isBeingWritten ? this.#position : fstatSync(this.fd).size;
   }
 
   /** Opens the file while it has its name: from then on it can be read even if it is removed. */
@@ -163,7 +208,7 @@ export class Segment implements OpenFile, ScannedSegment {
   closeIfIdle(scarce = false): void {
     if (this.#reads > 0) return;
     const isNeeded = this.#holds > 0 && (!scarce || this.#released);
-    if (!isNeeded && (this.#released || this.finished)) this.#close();
+    if (!isNeeded && (this.#released || this.#finished)) this.#close();
   }
 
   /** It no longer belongs to the data set; the file stays open for those that hold it. */
@@ -182,7 +227,7 @@ export class Segment implements OpenFile, ScannedSegment {
   /** Adds to the index every record that was whole before the call. */
   async catchUp(): Promise<void> {
     while (this.#catchingUp) await this.#catchingUp;
-    if (this.complete || this.isOwn) return;
+    if (this.#complete || this.isOwn) return;
     this.hold();
     this.#catchingUp = this.#read().finally(() => {
       this.#catchingUp = undefined;
@@ -192,53 +237,53 @@ export class Segment implements OpenFile, ScannedSegment {
   }
 
   async #read(): Promise<void> {
-    const { finished } = this;
-    if (this.index && !finished && this.#sizeThere() <= this.position) return;
+    const finished = this.#finished;
+    if (this.#index && !finished && this.#sizeThere() <= this.#position) return;
     // First check whether the writer runs, then the length: the other order could miss its last record.
     const live = !finished && mayRun(this.writer);
     const size = this.#sizeThere();
-    if (!this.index) {
+    if (!this.#index) {
       // The stored index of a file that was cut short tells whose bytes are missing.
       const stored = finished && size >= SEGMENT_HEADER ? await this.#stored() : undefined;
       if (stored && stored.end === finished?.end) {
-        this.index = stored;
-        this.complete = true;
+        this.#index = stored;
+        this.#complete = true;
         return;
       }
-      this.index = new GrowingIndex();
+      this.#index = new GrowingIndex();
     }
-    await scanRecords(this, this.index as GrowingIndex, {
+    await scanRecords(this, this.#index as GrowingIndex, {
       size: Math.min(size, finished?.end ?? size),
       live,
     });
     if (live) return;
-    this.complete = true;
-    if (finished && this.position < finished.end) {
+    this.#complete = true;
+    if (finished && this.#position < finished.end) {
       const why = size < finished.end ? "the file was cut short" : "it does not match its checksum";
-      this.unreadable.push({ offset: this.position, end: finished.end, why });
+      this.#unreadable.push({ offset: this.#position, end: finished.end, why });
     }
-    this.finished ??= { end: this.position, size };
+    this.#finished ??= { end: this.#position, size };
   }
 
   /** Reads the segment through if a part of its stored index is damaged, where `get` would fail. */
   async replaceDamagedIndex(signal: AbortSignal): Promise<void> {
-    if (!(this.index instanceof StoredIndex)) return;
+    if (!(this.#index instanceof StoredIndex)) return;
     try {
-      await this.index.check(signal);
+      await this.#index.check(signal);
     } catch (error) {
       if (!isPartdError(error, "ERR_PARTD_CORRUPT")) throw error;
       // Other reads may use the old index meanwhile.
-      const { id, writer, isBase, finished } = this;
+      const { id, writer, isBase } = this;
       const twin = new Segment(dirname(this.path), id, writer, { isBase });
-      twin.finished = finished;
+      twin.#finished = this.#finished;
       twin.#trustsStored = false;
       try {
         await twin.catchUp();
       } finally {
         twin.close();
       }
-      this.index = twin.index;
-      this.unreadable.push(...twin.unreadable);
+      this.#index = twin.#index;
+      this.#unreadable.push(...twin.#unreadable);
     }
   }
 

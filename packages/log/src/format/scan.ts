@@ -32,8 +32,10 @@ export interface ScannedSegment extends ReadableFile {
   /** Where its records end, and the length of the file. Set when it is finished. */
   readonly finished: { readonly end: number; readonly size: number } | undefined;
   /** Where the next record is expected. */
-  position: number;
-  readonly unreadable: Unreadable[];
+  readonly position: number;
+  /** Moves {@link position} to the end of a record. */
+  advance(end: number): void;
+  addUnreadable(stretch: Unreadable): void;
 }
 
 /**
@@ -53,8 +55,8 @@ export async function scanRecords(
     if (size < SEGMENT_HEADER) return; // Its writer was stopped before it began.
     const header = await window.read(0, SEGMENT_HEADER);
     const why = segmentHeaderDamage(header, segment.id, segment.path);
-    if (why) segment.unreadable.push({ offset: 0, end: SEGMENT_HEADER, why });
-    segment.position = SEGMENT_HEADER;
+    if (why) segment.addUnreadable({ offset: 0, end: SEGMENT_HEADER, why });
+    segment.advance(SEGMENT_HEADER);
   }
   while (segment.position + RECORD_HEAD <= size) {
     const at = segment.position;
@@ -66,8 +68,8 @@ export async function scanRecords(
     if (!head) {
       const next = await findHead(window, segment, at + 1, size);
       if (next === undefined) return;
-      segment.unreadable.push({ offset: at, end: next, why: "its head is damaged" });
-      segment.position = next;
+      segment.addUnreadable({ offset: at, end: next, why: "its head is damaged" });
+      segment.advance(next);
       continue;
     }
     const payload = at + RECORD_HEAD + head.tableLength;
@@ -81,7 +83,7 @@ export async function scanRecords(
     const isLast = end === size && !finished && !live;
     if (crc32(bytes) !== head.tableCrc) {
       if (isLast || isCut) return; // As after a power failure.
-      segment.unreadable.push({ offset: at, end, why: "the table of its keys is damaged" });
+      segment.addUnreadable({ offset: at, end, why: "the table of its keys is damaged" });
     } else {
       const unknown = decodeTable(bytes, head, payload, index, segment.path);
       if (isLast && !(await payloadIsWhole(window, index, head.groups))) return;
@@ -92,10 +94,10 @@ export async function scanRecords(
       );
       if (unknown) {
         const why = "it uses a key that was defined where the segment is damaged";
-        segment.unreadable.push({ offset: at, end, why });
+        segment.addUnreadable({ offset: at, end, why });
       }
     }
-    segment.position = end;
+    segment.advance(end);
     if (pace.due) await pace.rest();
   }
 }
