@@ -1,11 +1,12 @@
-import { DataType, Float64, type Table, type Vector, vectorFromArray } from "apache-arrow";
+import { DataType, Float64, Int, type Table, type Vector, vectorFromArray } from "apache-arrow";
 import { refuse } from "./column.js";
 import { labelsOf, levelName, partsOf, type RangeIndex, tableOf } from "./table.js";
 
 /**
  * Frames of one key in the form in which they can be joined, as `pandas.concat` does: a range becomes a
- * column of numbers, and a column has one type. pandas stores integers with nulls as floats, and a
- * column of nulls alone as objects; beside frames without nulls it is what these are.
+ * column of numbers, and a column has one type: integers of different widths get one that holds all of
+ * them. pandas stores integers with nulls as floats, and a column of nulls alone as objects; beside
+ * frames without nulls it is what these are.
  */
 export function joinable(frames: readonly Table[]): Table[] {
   const tables = frames.map(withIndexColumn);
@@ -54,10 +55,8 @@ function commonTypes(tables: readonly Table[]): Map<string, DataType> {
       const earlier = common.get(name);
       if (isOfNulls(table.getChildAt(i) as Vector) || `${earlier}` === `${type}`) continue;
       if (earlier === undefined) common.set(name, type);
-      else if (isNumber(earlier) && isNumber(type)) common.set(name, new Float64());
+      else if (isNumber(earlier) && isNumber(type)) common.set(name, commonNumber(earlier, type));
       else isOther.add(name);
-      if (earlier !== undefined && DataType.isInt(earlier) && DataType.isInt(type))
-        isOther.add(name);
     }
   }
   for (const name of isOther) common.delete(name);
@@ -68,15 +67,32 @@ function isNumber(type: DataType): boolean {
   return DataType.isInt(type) || DataType.isFloat(type);
 }
 
+/** As NumPy's `promote_types`, but that floats are always of 64 bits. */
+function commonNumber(a: DataType, b: DataType): DataType {
+  if (!DataType.isInt(a) || !DataType.isInt(b)) return new Float64();
+  if (a.isSigned === b.isSigned) return a.bitWidth > b.bitWidth ? a : b;
+  const [signed, unsigned] = a.isSigned ? [a, b] : [b, a];
+  if (signed.bitWidth > unsigned.bitWidth) return signed;
+  const width = ({ 8: 16, 16: 32, 32: 64 } as const)[unsigned.bitWidth as 8 | 16 | 32];
+  return width === undefined ? new Float64() : new Int(true, width);
+}
+
 function inType(column: Vector, type: DataType | undefined, name: string): Vector {
   if (type === undefined || `${column.type}` === `${type}` || DataType.isDictionary(type))
     return column;
+  if (DataType.isInt(type)) return intColumn(column, type);
   if (isNumber(column.type)) return floatColumn(column, name);
   return vectorFromArray(new Array(column.length).fill(null), type) as Vector;
 }
 
 function isOfNulls({ type, nullCount, length }: Vector): boolean {
   return DataType.isUtf8(type) && length > 0 && nullCount === length;
+}
+
+function intColumn(column: Vector, type: Int): Vector {
+  const toItem = type.bitWidth === 64 ? BigInt : Number;
+  const values = Array.from(column, (value: unknown) => toItem(value as number | bigint));
+  return vectorFromArray(values as number[], type) as Vector;
 }
 
 function floatColumn(column: Vector, name: string): Vector {
