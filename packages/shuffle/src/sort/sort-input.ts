@@ -43,9 +43,9 @@ export async function* batchesToSort<R>(
   }
   try {
     const rest = yield* thread.batches();
-    for (const part of rest) {
-      yield* readHere(run, reading, openPart<R>(part), keyer);
-    }
+    // The long record that is next needs its memory.
+    await thread.end();
+    for (const part of rest) yield* readHere(run, reading, openPart<R>(part), keyer);
   } finally {
     await thread.end();
   }
