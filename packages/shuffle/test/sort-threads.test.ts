@@ -82,9 +82,11 @@ test("of CSV it reads rows with its columns", async () => {
   expect(two).toEqual(one);
 });
 
-test("it is started if it is asked for", () => {
+test("it is started if it is asked for, and ends", () => {
   const path = join(dir, "few.ndjson");
+  const bad = join(dir, "bad-start.ndjson");
   writeFileSync(path, text(rowsOf(10)));
+  writeFileSync(bad, '{"ms":1\n');
   // A process of its own, because Jest's `process` gets no such events.
   const program = `
     import { readNdjson } from ${JSON.stringify(import.meta.resolve("@partd/records"))};
@@ -94,11 +96,16 @@ test("it is started if it is asked for", () => {
     for (const threads of [undefined, 1, 2]) {
       const rows = await sort(readNdjson(${JSON.stringify(path)}), { by: "ms", threads }).toArray();
       console.log(rows.length, started);
-    }`;
+    }
+    const bad = readNdjson(${JSON.stringify(bad)});
+    await sort(bad, { by: "ms", threads: 2 }).toArray().catch(({ code }) => console.log(code));`;
   const words = ["--input-type=module", "--eval", program];
-  const { stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
+  // A thread that goes on would keep the process.
+  const options = { encoding: "utf8", timeout: 60_000 } as const;
+  const { stdout, stderr, status } = spawnSync(process.execPath, words, options);
   expect(stderr).toBe("");
-  expect(stdout).toBe("10 0\n10 0\n10 1\n");
+  expect(stdout).toBe("10 0\n10 0\n10 1\nERR_PARTD_CORRUPT\n");
+  expect(status).toBe(0);
 });
 
 test("it leaves what begins with a long record to the other thread", async () => {

@@ -80,13 +80,16 @@ async function startKeying<R>(
   const parts = await (source as Records<R>).split(1);
   if (!parts || parts.length === 0) return undefined;
   const thread = new KeyingThread(run, program, parts);
-  // The thread would report a field that no record of a part has.
-  if (await keyer.watch.isSettledBy(parts[0]!, run.reading)) {
-    thread.begin({ parts, rules, limit: run.reading.limit });
-    return thread;
+  let isSettled = false;
+  try {
+    // The thread would report a field that no record of a part has.
+    isSettled = await keyer.watch.isSettledBy(parts[0]!, run.reading);
+  } finally {
+    if (!isSettled) await thread.end();
   }
-  await thread.end();
-  return undefined;
+  if (!isSettled) return undefined;
+  thread.begin({ parts, rules, limit: run.reading.limit });
+  return thread;
 }
 
 class KeyingThread {
