@@ -117,10 +117,9 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
 }
 
 /**
- * The bytes of a value. Those of a subclass, or of an array with a `length` or `subarray` of its own, become
- * a plain array over the same memory: that `length` may lie, and `Symbol.species` may make something else of
- * a part. From here on `length` is true; `byteLength`, which costs more to ask, may still be a property of
- * the array itself: no store asks it.
+ * The bytes of a value. Those of a subclass, or of an array with a `length`, `subarray` or place of its own,
+ * become a plain array over the same memory: that `length` may lie, `Symbol.species` may make something else of
+ * a part, and what sends bytes, such as a socket, asks for their `buffer`. From here on `length` is true.
  *
  * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred or made shorter:
  *   the bytes would look like none.
@@ -148,10 +147,20 @@ export function plainBytes(value: Uint8Array): Uint8Array | undefined {
   const isPlain =
     (made === Uint8Array && subarray === cut) || (made === nodeBuffer && subarray === cutNode);
   const length = lengthOf.call(value);
-  if (isPlain && length > 0 && length === value.length) return value;
+  const isSame = length === value.length && (length < COPIED || !hasOwnPlace(value));
+  if (isPlain && length > 0 && isSame) return value;
   if (length === 0 && isLost(value)) return undefined;
   return new Uint8Array(bufferOf.call(value), offsetOf.call(value), length);
 }
+
+/** Shorter values are copied, or written by Node, which knows where they lie: to look for such properties takes 20 ns. */
+const COPIED = 1024;
+
+function hasOwnPlace(value: Uint8Array): boolean {
+  return PLACE.some((name) => Object.hasOwn(value, name));
+}
+
+const PLACE = ["buffer", "byteOffset", "byteLength"];
 
 /**
  * Whether the memory of an array without items was transferred, or made shorter than where the array

@@ -1,4 +1,3 @@
-import { viewOf } from "@partd/core/author";
 import type { Argument, Connection, Reply } from "../connection/connection.js";
 import type { BucketNames } from "../data-set.js";
 import { APPEND, BEGIN_PUSH, END_PUSH } from "../scripts/change-scripts.js";
@@ -229,9 +228,9 @@ function join(appends: readonly Entries[]) {
 
 /** The chunks of a value, as Buffers over its memory. */
 export function* chunksOf(value: Uint8Array): Iterable<Buffer> {
-  const { buffer, byteOffset } = viewOf(value); // An array may have a `buffer` of its own.
+  const buffer = value.buffer as ArrayBuffer;
   for (let at = 0; at < value.length; at += CHUNK_BYTES) {
-    yield Buffer.from(buffer, byteOffset + at, Math.min(CHUNK_BYTES, value.length - at));
+    yield Buffer.from(buffer, value.byteOffset + at, Math.min(CHUNK_BYTES, value.length - at));
   }
 }
 

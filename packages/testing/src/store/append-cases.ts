@@ -301,18 +301,28 @@ export const appendCases: readonly StoreCase[] = [
     },
   },
   {
-    name: "an array with methods of its own is its bytes",
-    run: async ({ store }) => {
+    name: "an array with methods and a place of its own is its bytes",
+    run: async ({ store, options: { largestValue = Infinity } }) => {
       const other = () => bytes("other");
-      for (const byteLength of [5, 100_000]) {
+      for (const byteLength of [5, 3_000, 100_000, 2_000_000]) {
+        if (2 * byteLength > largestValue) continue;
         const value = new Uint8Array(byteLength).fill(7);
-        const odd = Object.assign(value.slice(), { subarray: other, slice: other, set: other });
-        await store.append({ x: odd });
-        await store.append({ x: odd });
-        await store.iset("y", odd, { replace: true } as object);
+        const methods = Object.assign(value.slice(), { subarray: other, slice: other, set: other });
+        const buffer = { buffer: { value: new ArrayBuffer(8 * byteLength) } };
+        const offset = { ...buffer, byteOffset: { value: byteLength } };
+        // A short array of another `byteLength` is refused by Node.
+        const lengthToo = byteLength > 5 ? { ...offset, byteLength: { value: 3 } } : {};
+        const placed = [buffer, offset, lengthToo].map((place) =>
+          Object.defineProperties(value.slice(), place),
+        );
         const twice = new Uint8Array(2 * byteLength).fill(7);
-        equal(await store.get(["x", "y"]), [twice, value], `x and y of ${byteLength} bytes`);
-        await store.delete(["x", "y"]);
+        for (const odd of [methods, ...placed]) {
+          await store.append({ x: odd });
+          await store.append({ x: odd });
+          await store.iset("y", odd, { replace: true } as object);
+          equal(await store.get(["x", "y"]), [twice, value], `x and y of ${byteLength} bytes`);
+          await store.delete(["x", "y"]);
+        }
       }
     },
   },
