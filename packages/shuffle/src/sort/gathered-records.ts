@@ -3,7 +3,7 @@ import type { KeyedBatch } from "../source/keyed-batch.js";
 import type { Block } from "../spill/block.js";
 import { LONG_BYTES, longArray } from "../spill/frame.js";
 import type { Workspace } from "../spill/workspace.js";
-import { type KeysInOrder, SORT_COST, sortedOrder, word } from "./sorted-order.js";
+import { freeRows, type KeysInOrder, SORT_COST, sortedOrder, word } from "./sorted-order.js";
 
 /** A record in its place in the order. It is valid until the next one is read. */
 export interface SortedRecord {
@@ -37,6 +37,7 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
   /** The first 8 bytes of the keys; of no use once they are sorted. */
   highs = new Uint32Array(FIRST_ROWS);
   lows = new Uint32Array(FIRST_ROWS);
+  #order: Uint32Array<ArrayBuffer> = new Uint32Array(0);
   #charged = 0;
 
   /** Some of the records in their order, and where they begin and end. */
@@ -98,7 +99,8 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
   /** The numbers of the records in the order of their keys; stable. Nothing may be added afterwards. */
   async sort(): Promise<Uint32Array> {
     this.#charge(this.#charged + SORT_COST * this.count);
-    return sortedOrder(this, this.#tail.isSame);
+    this.#order = await sortedOrder(this, this.#tail.isSame);
+    return this.#order;
   }
 
   keyLength(index: number): number {
@@ -168,9 +170,12 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
 
   readonly isOwn = false;
 
+  /** Frees all memory at once: left to the garbage collector, the rows of several runs would be there at a time. */
   release(): void {
     this.#records.release();
     this.#keys.release();
+    const { highs, lows } = this;
+    for (const rows of [this.#starts, this.#keyStarts, highs, lows, this.#order]) freeRows(rows);
     this.#charge(0);
   }
 }
@@ -186,7 +191,7 @@ function grown<T extends Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
   larger: T,
 ): T {
   larger.set(before);
-  if (before.byteLength >= LONG_BYTES) releaseBytes(new Uint8Array(before.buffer));
+  freeRows(before);
   return larger;
 }
 

@@ -1,6 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { checkIntegerOption, onAbort } from "@partd/core/author";
-import { openPart, type Records, type RecordsPart } from "@partd/records";
+import { openPart, type RecordsPart } from "@partd/records";
 import type { Reading, RecordLimit } from "../run/record-limit.js";
 import type { Run } from "../run/run.js";
 import { inputOf, isRecords, type Source } from "../source/input.js";
@@ -77,7 +77,7 @@ async function startKeying<R>(
   if (!program || !rules || !isRecords(source)) return undefined;
   const byteLength = await source.byteLength();
   if (byteLength === undefined || threadsFor(run, byteLength, threads) === 1) return undefined;
-  const parts = await (source as Records<R>).split(1);
+  const parts = await source.split(1);
   if (!parts || parts.length === 0) return undefined;
   const thread = new KeyingThread(run, program, parts);
   let isSettled = false;

@@ -2,7 +2,7 @@ import type { OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
 import { memoryFor, RUN_OPTIONS, Run, type RunOptions, spillOf } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
-import { type Input, inputOf, type Source } from "../source/input.js";
+import { byteLengthOf, inputOf, type Source } from "../source/input.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { batchesToSort } from "./sort-input.js";
 import { checkSortOptions, type SortKey, SortKeyer } from "./sort-key.js";
@@ -50,22 +50,20 @@ const OPTIONS: OptionNames<SortOptions<unknown>> = {
 export function sort<R>(source: Source<R>, options: SortOptions<R>): RecordOutput<R> {
   checkSortOptions("sort", options, OPTIONS);
   const keyer = new SortKeyer<R>("sort", options.by);
-  const input = inputOf(source, keyer);
   return new RecordOutput(
-    (visit, signal) => sorted(source, input, keyer, { ...options, signal }, visit),
-    input,
+    (visit, signal) => sorted(source, keyer, { ...options, signal }, visit),
+    inputOf(source, keyer),
     options.signal,
   );
 }
 
 async function* sorted<R>(
   source: Source<R>,
-  input: Input<R>,
   keyer: SortKeyer<R>,
   options: SortOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const byteLength = await input.byteLength();
+  const byteLength = await byteLengthOf(source);
   const { checkpoint: directory } = options;
   const checkpoint =
     directory === undefined

@@ -1,4 +1,5 @@
-import { Pace } from "@partd/core/author";
+import { Pace, releaseBytes } from "@partd/core/author";
+import { LONG_BYTES } from "../spill/frame.js";
 
 /** Keys that are to be sorted. */
 export interface KeysInOrder {
@@ -21,10 +22,22 @@ export interface KeysInOrder {
  *
  * @param isDecided whether keys that share their first 8 bytes are equal.
  */
-export async function sortedOrder(keys: KeysInOrder, isDecided: boolean): Promise<Uint32Array> {
+export async function sortedOrder(
+  keys: KeysInOrder,
+  isDecided: boolean,
+): Promise<Uint32Array<ArrayBuffer>> {
   const sort = new RadixSort(keys, isDecided);
-  await sort.run();
-  return sort.order;
+  try {
+    await sort.run();
+    return sort.order;
+  } finally {
+    sort.free();
+  }
+}
+
+/** Frees an array at once, if it is long. */
+export function freeRows({ buffer }: { readonly buffer: ArrayBuffer }): void {
+  if (buffer.byteLength >= LONG_BYTES) releaseBytes(new Uint8Array(buffer));
 }
 
 /** Bytes of memory for sorting a key, beside its first 8 bytes. */
@@ -33,12 +46,12 @@ export const SORT_COST = 16;
 class RadixSort {
   readonly #keys: KeysInOrder;
   readonly #isDecided: boolean;
-  readonly order: Uint32Array;
+  readonly order: Uint32Array<ArrayBuffer>;
   readonly #highs: Uint32Array;
   readonly #lows: Uint32Array;
-  readonly #nextOrder: Uint32Array;
-  readonly #nextHighs: Uint32Array;
-  readonly #nextLows: Uint32Array;
+  readonly #nextOrder: Uint32Array<ArrayBuffer>;
+  readonly #nextHighs: Uint32Array<ArrayBuffer>;
+  readonly #nextLows: Uint32Array<ArrayBuffer>;
   readonly #counts = new Uint32Array(BUCKETS);
   readonly #pace = new Pace();
 
@@ -57,6 +70,11 @@ class RadixSort {
 
   async run(): Promise<void> {
     await this.#sort(0, this.order.length, 8);
+  }
+
+  /** Frees what only sorting needs. */
+  free(): void {
+    for (const rows of [this.#nextOrder, this.#nextHighs, this.#nextLows]) freeRows(rows);
   }
 
   /**

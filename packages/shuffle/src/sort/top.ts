@@ -2,7 +2,7 @@ import { checkIntegerOption, type OptionNames } from "@partd/core/author";
 import { RecordOutput } from "../run/record-output.js";
 import { RUN_OPTIONS, Run } from "../run/run.js";
 import type { Visit } from "../run/walk.js";
-import { type Input, inputOf, type Source } from "../source/input.js";
+import { byteLengthOf, inputOf, type Source } from "../source/input.js";
 import { BatchWriter, type KeyedBatch, selected } from "../source/keyed-batch.js";
 import { hugeBytes } from "../spill/fan.js";
 import type { SortOptions } from "./sort.js";
@@ -35,22 +35,20 @@ export function top<R>(source: Source<R>, options: TopOptions<R>): RecordOutput<
   checkSortOptions("top", options, OPTIONS);
   checkIntegerOption("n", options.n, 0, Number.MAX_SAFE_INTEGER);
   const keyer = new SortKeyer<R>("top", options.by);
-  const input = inputOf(source, keyer);
   return new RecordOutput(
-    (visit, signal) => firstInOrder(source, input, keyer, { ...options, signal }, visit),
-    input,
+    (visit, signal) => firstInOrder(source, keyer, { ...options, signal }, visit),
+    inputOf(source, keyer),
     options.signal,
   );
 }
 
 async function* firstInOrder<R>(
   source: Source<R>,
-  input: Input<R>,
   keyer: SortKeyer<R>,
   options: TopOptions<R>,
   visit: Visit,
 ): AsyncGenerator<void> {
-  const run = new Run("top", options, await input.byteLength());
+  const run = new Run("top", options, await byteLengthOf(source));
   const { workspace, progress, signal } = run;
   try {
     const candidates = new Candidates(options.n, workspace.byteLength / 4);
