@@ -237,6 +237,11 @@ class StreamsFromTheCall extends Dict {
     })();
   }
 }
+class StreamsInAnotherOrder extends Dict {
+  override async *stream(key: Key) {
+    for await (const piece of super.stream(key)) yield piece.slice().sort();
+  }
+}
 class CutsStreamsAtClose extends Plain {
   #closed = false;
   override async *stream(key: Key) {
@@ -288,6 +293,11 @@ const broken: [OpenStore, string, StoreContractOptions?][] = [
   [() => new StreamsWhatIsThereNow(), "stream gives the value as it stood"],
   [() => new StreamsWhatIsThereNow(), "stream goes on to the end"],
   [() => new StreamsWithoutAnEnd(), "stream of a value of 3 MiB equals get"],
+  [
+    () => new StreamsInAnotherOrder(),
+    "random programs have the same answers",
+    { numRuns: 200, seed: 1 },
+  ],
   [() => new NeverCloses(), "after close every operation rejects"],
   [() => new ClosesOnce(), "a store that was never used closes too"],
   [() => new LosesUpdates(), "200 overlapping appends to shared keys"],
