@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { threadOptions } from "@partd/core/author";
 import { type Answer, READY, type WorkerPort, workerDied } from "./worker-pool.js";
 
 /** A worker thread. */
@@ -6,9 +7,7 @@ export function startWorker(): WorkerPort | undefined {
   if (failed) return undefined;
   try {
     const program = new URL("./worker-main.node.js", import.meta.url);
-    // What says of what type the program on the command line is may not be said of a file.
-    const isGiven = process.execArgv.some((word) => word.startsWith("--input-type"));
-    return portOf(new Worker(program, isGiven ? { execArgv: [] } : {}), () => {
+    return portOf(new Worker(program, threadOptions()), () => {
       failed = true; // A bundler may have left the file out.
     });
   } catch {

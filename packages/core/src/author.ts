@@ -74,3 +74,4 @@ export {
 export { checkOperation } from "./store/operation-options.js";
 export type { EntryOrBatch, ExclusivePurpose, Primitives } from "./store/primitives.js";
 export type { AppendOptions, GetOptions, IsetOptions, LowerStore } from "./store/store.js";
+export { threadOptions } from "./thread-options.js";

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { PartdError } from "@partd/core";
+import { threadOptions } from "@partd/core/author";
 
 /**
  * The program of a thread, which is a file of its own; `undefined` where a bundler has left it out,
@@ -23,8 +24,6 @@ export function threadProgram(locate: () => URL, asked: number | undefined): URL
   );
 }
 
-/** Starts a thread, also where `--input-type` says what the program on the command line is: a file may not have that. */
 export function startThread(program: URL): Worker {
-  const isGiven = process.execArgv.some((word) => word.startsWith("--input-type"));
-  return new Worker(program, isGiven ? { execArgv: [] } : {});
+  return new Worker(program, threadOptions());
 }
