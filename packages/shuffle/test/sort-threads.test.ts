@@ -108,6 +108,25 @@ test("it is started if it is asked for, and ends", () => {
   expect(status).toBe(0);
 });
 
+test("none is started where permissions forbid it", () => {
+  const path = join(dir, "permitted.ndjson");
+  writeFileSync(path, text(rowsOf(10)));
+  const program = `
+    import { readNdjson } from ${JSON.stringify(import.meta.resolve("@partd/records"))};
+    import { countBy, sort } from ${JSON.stringify(import.meta.resolve("@partd/shuffle"))};
+    for (const threads of [undefined, 2]) {
+      for (const operation of [countBy, sort]) {
+        const result = operation(readNdjson(${JSON.stringify(path)}), { by: "ms", threads });
+        await result.toArray().then(({ length }) => console.log(length > 0), ({ code }) => console.log(code));
+      }
+    }`;
+  const [major = 0] = process.versions.node.split(".").map(Number);
+  const flag = major < 23 ? "--experimental-permission" : "--permission";
+  const words = [flag, "--allow-fs-read=*", "--input-type=module", "--eval", program];
+  const { stdout } = spawnSync(process.execPath, words, { encoding: "utf8" });
+  expect(stdout).toBe("true\ntrue\nERR_PARTD_VALUE\nERR_PARTD_VALUE\n");
+});
+
 test("it leaves what begins with a long record to the other thread", async () => {
   const paths = [join(dir, "short.ndjson"), join(dir, "long.ndjson"), join(dir, "last.ndjson")];
   const rows = rowsOf(30_000);

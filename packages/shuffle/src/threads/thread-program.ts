@@ -4,13 +4,20 @@ import { PartdError } from "@partd/core";
 import { threadOptions } from "@partd/core/author";
 
 /**
- * The program of a thread, which is a file of its own; `undefined` where a bundler has left it out,
- * so that one thread does everything.
+ * The program of a thread, which is a file of its own; `undefined` where a bundler has left it out, or
+ * where Node's permissions forbid threads, so that one thread does everything.
  *
  * @param locate makes the URL. In a bundle of CommonJS modules there is none, and it throws.
- * @throws `ERR_PARTD_VALUE` if the file is missing and more than one thread was asked for.
+ * @throws `ERR_PARTD_VALUE` in these cases if more than one thread was asked for.
  */
 export function threadProgram(locate: () => URL, asked: number | undefined): URL | undefined {
+  if (process.permission?.has("worker") === false) {
+    if (asked === undefined || asked <= 1) return undefined;
+    throw new PartdError(
+      "ERR_PARTD_VALUE",
+      `threads: ${asked} needs threads, which the permissions of this process forbid. Ask for threads: 1, or start node with --allow-worker.`,
+    );
+  }
   let name = "the program of its threads";
   try {
     const program = locate();
