@@ -1,5 +1,6 @@
 import { PyObject } from "@partd/codec-pickle";
 import { PartdError } from "@partd/core";
+import { viewOf } from "@partd/core/author";
 import {
   Binary,
   Bool,
@@ -280,10 +281,6 @@ export function itemSizeOf(dtype: string): number {
 
 function raw(column: Vector): Uint8Array {
   return viewOf(column.toArray() as unknown as ArrayBufferView);
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function* nan(column: Vector): Generator<number> {
