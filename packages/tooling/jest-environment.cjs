@@ -2,7 +2,7 @@ const vm = require("node:vm");
 const { TestEnvironment } = require("jest-environment-node");
 
 // In the context that jest makes, each use of a global such as `Math` or `Uint8Array` would go through two
-// interceptors and a proxy. A plain one, which Node has since 20.18, took 15 percent less of a whole suite.
+// interceptors and a proxy: 2 million uses took 4 s, and take 40 ms in a plain one, which Node has since 20.18.
 const { createContext } = vm;
 const plainContext = () => createContext(vm.constants.DONT_CONTEXTIFY);
 

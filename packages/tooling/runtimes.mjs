@@ -43,14 +43,14 @@ const FEW_ROUNDS = {
  * every call of a store: logic which is the same on each runtime, and `npm test` runs it on one.
  */
 const SUITES = {
-  core: "abort|brand|bytes|dict|environment|errors|item-iterator|pace|serialized-error|wait-queue",
+  core: "abort|brand|bytes|dict|environment|errors|item-iterator|pace|serialized-error|thread-options|wait-queue",
   disk: "",
   file: "contract|fence|layout|lock|moved|options|processes|signals|sizes|stream|temporary",
   log: "contract|fence|held|links|listing|moved|options|processes|reserve|short-reads|transfer",
   buffer: "buffer-store|changed-buffers|failures|hanging|killed|replace|resident",
   server:
     "contract|frame-socket|life|limits|message-reader|outgoing|processes|reconnect|restart|session|silence|sizes|socket-file|tls",
-  shuffle: "fold-threads|join-threads",
+  shuffle: "fold-threads|join-threads|sort-threads",
   records: "sources",
   "codec-v8": "",
   "compress-zlib": "",

@@ -178,7 +178,7 @@ function measured(record: TableRecord): { readonly size: number; readonly fields
 
 const BATCHES = "batches";
 const BATCH_RECORDS = 1 << 14;
-/** In characters. A sort of 48 MB into Arrow with 32 MB took up to 237 MiB in all with 2 Mi, and takes 140 with this. */
+/** In characters. A sort of 48 MB into Arrow with 32 MB took up to 237 MiB in all with 2 Mi, and takes up to 153 with this. */
 const BATCH_SIZE = 1 << 18;
 /**
  * In characters: what a batch may have more for each field of a record. Each column of each row group costs about
