@@ -30,8 +30,11 @@ const commands = {
   fuzz: (args) => build("fuzz") || script("packages/fuzz", "fuzz", args),
   test,
   build: (args) => turbo(["build"], args),
-  lint: (args) => turbo(["lint", "lint:root"], args),
-  typecheck: (args) => turbo(["build", "typecheck"], args),
+  lint: (args) => turbo([args.length > 0 ? "lint" : "lint:all"], args),
+  typecheck: (args) =>
+    args.length > 0
+      ? turbo(["build", "typecheck"], args)
+      : turbo(["build"], args) || turbo(["typecheck:all"], args),
   docs: (args) => turbo(["docs"], args),
   format: () => run("biome", ["check", "--write", "."]),
 };
@@ -47,15 +50,38 @@ if (commands[name] === undefined) {
 process.exit(install() || commands[name](args));
 
 function test(args) {
-  const tasks = ["build", "lint", "lint:root", "typecheck", "test", "check"];
   // A part of the packages alone says nothing about the totals.
-  if (args.length > 0) return turbo(tasks, args);
+  if (args.length > 0) return turbo(["build", "lint", "typecheck", "test", "check"], args);
   clearResults(ROOT);
+  compile();
+  // What looks at all packages at once needs them built, and no one who builds meanwhile.
+  run("turbo", ["run", "build", "--continue=dependencies-successful", ...QUIET], true);
+  const tasks = ["build", "lint:all", "typecheck:all", "test", "check:all"];
   const status = turbo(tasks, ["--continue=dependencies-successful", "--summarize"]);
   const { passed, failed, skipped, problems } = totals(ROOT);
   for (const problem of problems) console.log(`FAILED ${problem}`);
   console.log(`tests and checks: ${passed} passed, ${failed} failed, ${skipped} skipped`);
   return status || (failed > 0 ? 1 : 0);
+}
+
+/**
+ * Compiles what is not in the cache, if that is much, by one process: it reads the types of Node and of the
+ * language once (98 s of CPU for all packages, where one process for each took 295 s). Their builds then find
+ * it done; what is wrong is theirs to tell.
+ */
+function compile() {
+  const { stdout } = spawnSync("turbo", ["run", "build", "--dry=json"], {
+    cwd: ROOT,
+    env,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  const missing = JSON.parse(stdout).tasks.filter(
+    ({ command, cache }) => command.startsWith("tsc -b") && cache.status === "MISS",
+  );
+  if (missing.length < 4) return;
+  const folders = missing.map(({ directory }) => directory);
+  spawnSync("tsc", ["-b", ...folders], { cwd: ROOT, env, stdio: "ignore" });
 }
 
 function install() {
