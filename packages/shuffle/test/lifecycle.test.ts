@@ -101,6 +101,23 @@ describe("a run", () => {
     }
   });
 
+  test.each(["records", "batches", "bytes"] as const)(
+    "a timer can abort a join of many pairs in memory, read as %s",
+    async (way) => {
+      const abort = new AbortController();
+      const rows = Array.from({ length: 3000 }, (_, i) => ({ key: 1, i }));
+      const output = join(rows, rows, { by: "key", signal: abort.signal });
+      let isTimed = false;
+      const reading = async () => {
+        for await (const _ of way === "records" ? output : output[way]()) {
+          if (!isTimed) setTimeout(() => abort.abort(new Error("enough")), 1);
+          isTimed = true;
+        }
+      };
+      await expect(reading()).rejects.toThrow("enough");
+    },
+  );
+
   test.each(["records", "batches", "bytes", "toArray"] as const)(
     "a group in memory ends as well, read as %s",
     async (way) => {
