@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { EXIT_CODES } from "../src/command/failure.js";
@@ -282,18 +282,40 @@ test("starting up loads no store, no codec and no reader", async () => {
   expect(loaded.length).toBeLessThan(10);
 });
 
+/** Tells of each thread. */
+const HOOK = [
+  "--import",
+  `data:text/javascript,${encodeURIComponent('process.on("worker",()=>process._rawDebug("a thread"))')}`,
+];
+
 describe("threads", () => {
   const lines = '{"user":"ann","ms":1}\n{"user":"bob","ms":2}\n'.repeat(400_000); // Some parts of 4 MiB.
 
   test("read for split, count, distinct and group if they are asked for", async () => {
     writeFileSync(join(cwd, "many.ndjson"), lines);
-    const told = 'process.on("worker",()=>process._rawDebug("a thread"))';
-    const hook = ["--import", `data:text/javascript,${encodeURIComponent(told)}`];
-    for (const words of ["split -o parts --partitions 2", "count", "distinct", "group --sum ms"]) {
+    const bounded = ["split -o few --partitions 2 --memory 256MB", "distinct --memory 256MB"];
+    const unbounded = ["split -o parts --partitions 2", "count", "distinct", "group --sum ms"];
+    for (const words of [...unbounded, ...bounded]) {
       const [name, ...options] = words.split(" ") as [string, ...string[]];
       const all = [name, "many.ndjson", "--by", "user", "--threads", "2", ...options];
-      const { err } = await ended(spawn(process.execPath, [...hook, BIN, ...all], { cwd }));
+      const { err } = await ended(spawn(process.execPath, [...HOOK, BIN, ...all], { cwd }));
       expect([name, err]).toEqual([name, expect.stringContaining("a thread")]);
+    }
+  });
+
+  test("read for a sort of many records, also within --memory, whose error they leave to the command", async () => {
+    const line = `{"user":"ann","text":"${"x".repeat(1000)}"}\n`;
+    writeFileSync(join(cwd, "more.ndjson"), line.repeat(70_000));
+    appendFileSync(join(cwd, "more.ndjson"), '{"user":"eve", oops}\n{"user":"eve"}\n');
+    for (const memory of [[], ["--memory", "256MB"]]) {
+      const all = ["sort", "more.ndjson", "--by", "user", ...memory];
+      const { code, err } = await ended(spawn(process.execPath, [...HOOK, BIN, ...all], { cwd }));
+      expect({ code, err }).toEqual({
+        code: 1,
+        err: expect.stringMatching(
+          /^a thread\npartd: more.ndjson:70001:16: the record is not JSON: "\{.*oops\}"\.$/m,
+        ),
+      });
     }
   });
 

@@ -80,6 +80,7 @@ describe("memory", () => {
       input: undefined,
       longestRecord: undefined,
       longestKey: Number.POSITIVE_INFINITY,
+      mayShareLong: false,
       onReject: undefined,
       fields: ["a"],
       required: ["a"],

@@ -7,7 +7,12 @@ import { RecordWriter } from "./record-writer.js";
 export const distinct: Action = (call) => {
   const fields = call.options.list("by");
   requireBy(call, fields, ["missing"]);
-  const wanted = { asked: fields, required: fields, operation: "distinct" as const };
+  const wanted = {
+    asked: fields,
+    required: fields,
+    operation: "distinct" as const,
+    isWithin: true,
+  };
   return RecordRun.do(call, wanted, async (run) => {
     await using writer = await RecordWriter.open(call, run.source);
     const by = fields.length > 0 ? keyBy(fields) : undefined;

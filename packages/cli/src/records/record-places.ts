@@ -39,6 +39,7 @@ export class RecordPlaces {
     if (error instanceof RecordError) return this.#located(error);
     const { message } = error as Error;
     const said = message
+      .replace(MORE_MEMORY, "give it more by --memory.")
       .replace(STREAM, nameOf(this.#paths[0] as string))
       .replace(TABLE, (_, name: string) => `: say --from ${name.toLowerCase()}`);
     return said === message ? error : new Failure(said);
@@ -118,5 +119,6 @@ const MISSING_ADVICE = "--missing skip leaves such records out, --missing FILE k
 const STREAM = "<stream>";
 
 /** Its advice to programs, which is left out or put otherwise here. */
+const MORE_MEMORY = /set memory \(\d+ bytes\) to .+ or more\./;
 const TABLE = /: read it as (Arrow|Parquet)\.$/;
 const LINES = /\(lines of JSON are read with readNdjson\)/;

@@ -28,6 +28,8 @@ export interface RunFields {
   readonly isAll?: boolean;
   /** What is done with the records, which limits their length. Default: they pass unchanged. */
   readonly operation?: Operation;
+  /** Whether records pass, and keys stay, within @partd/shuffle, which bounds their length. Default false. */
+  readonly isWithin?: boolean;
   /** The inputs' format. Default: that of --from, or of their names. */
   readonly from?: Format | undefined;
   /** A run of the same command, which also takes what this one sets aside. */
@@ -96,7 +98,7 @@ export class RecordRun implements AsyncDisposable {
   private constructor(
     call: Call,
     { paths, format, rows, bytesTotal }: RunInputs,
-    { asked, required, isAll = false, operation = "groupBy", beside }: RunFields,
+    { asked, required, isAll = false, operation = "groupBy", isWithin = false, beside }: RunFields,
     aside: SetAside,
   ) {
     this.#call = call;
@@ -114,6 +116,7 @@ export class RecordRun implements AsyncDisposable {
       ...rows,
       longestRecord: longestRecordIn(call, format, operation),
       longestKey: longestKeyIn(call.options.number("memory")),
+      mayShareLong: isWithin && !isConverted(call, format),
       fields: [...new Set(asked)],
       required,
       only: isAll ? asked : undefined,
@@ -281,11 +284,14 @@ async function sizeOf(paths: readonly string[]): Promise<number | undefined> {
 function longestRecordIn(call: Call, format: Format, operation: Operation): number | undefined {
   const memory = call.options.number("memory");
   if (memory === undefined) return undefined;
-  const isConverted = outputFormat(call, format) !== lineFormat(format);
   return Math.min(
     longestRecord(operation, memory),
-    longestRecord("groupBy", isConverted ? memory / CONVERTED : memory),
+    longestRecord("groupBy", isConverted(call, format) ? memory / CONVERTED : memory),
   );
+}
+
+function isConverted(call: Call, format: Format): boolean {
+  return outputFormat(call, format) !== lineFormat(format);
 }
 
 /**

@@ -39,6 +39,8 @@ export interface SourceOptions {
   readonly longestRecord: number | undefined;
   /** Bytes of the longest key that memory has room for. */
   readonly longestKey: number;
+  /** Whether threads may read records in spite of these limits, because theirs are enough. */
+  readonly mayShareLong: boolean;
   readonly onReject: OnReject | undefined;
   /** Requested fields; a name that none of the first records has is refused. */
   readonly fields: readonly string[];
@@ -156,14 +158,15 @@ export class RecordSource implements Records<string>, AsyncDisposable {
 
   /**
    * Parts for threads, which read only what @partd/shuffle asks for: there, a record without its key is
-   * an error. None if there are limits or rejects, or if the first records lack a requested field.
+   * an error. None if there are rejects, or limits that threads do not keep, or if the first records lack a requested field.
    */
   async split(
     n: number,
     options?: RecordsSplitOptions,
   ): Promise<readonly RecordsPart[] | undefined> {
-    const { longestRecord, isStrict, onReject } = this.#options;
-    if (this.#tables || longestRecord !== undefined || !isStrict || onReject) return undefined;
+    const { longestRecord, mayShareLong, isStrict, onReject } = this.#options;
+    if (longestRecord !== undefined && !mayShareLong) return undefined;
+    if (this.#tables || !isStrict || onReject) return undefined;
     await this.begin();
     return this.#hasAllFields ? this.#inner.split(n, options) : undefined;
   }

@@ -24,6 +24,7 @@ export const sort: Action = async (call) => {
   await using run = await RecordRun.open(call, call.arguments, {
     asked,
     required: [],
+    isWithin: true,
   });
   const kept = await keptRuns(call, run);
   // With --reject it is sorted again: the rejects may not have been complete.
@@ -38,7 +39,8 @@ export const sort: Action = async (call) => {
     if (kept?.abandon(error, call.signal)) {
       call.terminal.note("what is sorted is kept: --resume goes on with it, --force starts anew");
     }
-    throw error;
+    // The thread that reads reports errors in the words of the library.
+    throw run.source.told(error);
   }
   return await run.finish();
 };

@@ -25,7 +25,8 @@ export const split: Action = async (call) => {
   if (options.has("append") && (options.has("max-bytes") || options.has("max-rows"))) {
     throw new UsageError("--append and --max-bytes or --max-rows do not go together");
   }
-  return RecordRun.do(call, { asked: fields, required: fields }, (run) => {
+  const wanted = { asked: fields, required: fields, isWithin: options.has("partitions") };
+  return RecordRun.do(call, wanted, (run) => {
     return writeParts(call, run, fields, out);
   });
 };
