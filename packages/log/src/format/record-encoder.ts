@@ -20,6 +20,8 @@ export class RecordEncoder {
   #group = 0;
   /** Bytes in the open group. */
   #open = 0;
+  /** Bytes of the batch that are still to be added. */
+  #left = 0;
   #payloadLength = 0;
   #tableLength = 0;
   #tableCrc = 0;
@@ -40,14 +42,21 @@ export class RecordEncoder {
     this.#group = columns.groupCount;
   }
 
-  /** Adds the entries `from` to `to`. */
-  add({ keys, values }: Batch, from = 0, to = keys.length): void {
+  /**
+   * Adds the entries `from` to `to`.
+   *
+   * @throws `ERR_PARTD_VALUE` at the end of a batch if its values are not as long as they were: one that
+   *   has lost its bytes was added as a deletion of its key.
+   */
+  add({ keys, values, byteLength }: Batch, from = 0, to = keys.length): void {
     const columns = this.#columns;
+    if (from === 0) this.#left = byteLength;
     columns.reserve(this.#row + to - from);
     for (let i = from; i < to; i++) {
       const value = values[i] as Uint8Array;
       const key = this.#writeKey(keys[i] as string);
       const length = value.length;
+      this.#left -= length;
       if (length < LARGE) {
         if (length > 0) {
           this.#values.push(value);
@@ -61,6 +70,7 @@ export class RecordEncoder {
         columns.reserve(this.#row + to - i);
       }
     }
+    if (to === keys.length && this.#left !== 0) throw changedMeanwhile();
   }
 
   end(): void {
