@@ -4,6 +4,7 @@ import { ItemIterator } from "../async/item-iterator.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
+import { lengthOf } from "../memory/typed-array.js";
 import { describeArgument } from "../option-names.js";
 import { type Batch, changedMeanwhile, checkIntact, takeBytes, toBatch } from "./batch.js";
 import { checkCritical, checkNotHeld, runHolding } from "./held-locks.js";
@@ -97,7 +98,7 @@ export abstract class BaseStore extends Primitives implements Store {
     if (isDone()) return;
     await this.#exclusive({ operation: "iset", keys: [text] }, options, async () => {
       if (isDone()) return; // Another call was first.
-      if (bytes.length !== length) throw changedMeanwhile(text);
+      if (lengthOf.call(bytes) !== length) throw changedMeanwhile(text);
       await this._set(text, bytes, options);
       this.#isets.add(keptText(text));
     });

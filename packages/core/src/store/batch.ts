@@ -190,10 +190,12 @@ export function checkIntact(batch: Batch): void {
 
 /** The error for a batch whose values are no longer as long as they were. */
 export function changeOf({ keys, values, byteLength }: Batch): PartdError | undefined {
+  // By the getter: where V8 has seen resizable arrays, too, its fast code for `.length` gives the old length
+  // of an array that was transferred (Node 20). This takes 5 ns more for each value.
   let left = byteLength;
-  for (let i = 0; i < values.length; i++) left -= (values[i] as Uint8Array).length;
+  for (let i = 0; i < values.length; i++) left -= lengthOf.call(values[i]);
   if (left === 0) return undefined;
-  return changedMeanwhile(keys[values.findIndex(({ length }) => length === 0)]);
+  return changedMeanwhile(keys[values.findIndex((value) => lengthOf.call(value) === 0)]);
 }
 
 /** @param text the encoded key of the value, if it is known. */
