@@ -11,6 +11,7 @@ const swc = {
 module.exports = {
   testEnvironment: require.resolve("./jest-environment.cjs"),
   resolver: require.resolve("./jest-resolver.cjs"),
+  testSequencer: require.resolve("./jest-sequencer.cjs"),
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   extensionsToTreatAsEsm: [".ts"],
   moduleFileExtensions: ["ts", "js", "mjs", "cjs", "json", "node"],
