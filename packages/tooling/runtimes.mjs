@@ -40,20 +40,21 @@ const FEW_ROUNDS = {
 /**
  * The tests of what Node itself supplies, which may change with it: files and their locks, processes, threads, sockets,
  * streams, buffers, abortion, errors, serializers and decompression. Others go through formats, every byte of a file and
- * every call of a store: logic which is the same on each runtime, and `npm test` runs it on one.
+ * every call of a store: logic which is the same on each runtime, and `npm test` runs it on one. The longest come
+ * first, so that none goes on alone at the end.
  */
 const SUITES = {
-  core: "abort|brand|bytes|dict|environment|errors|item-iterator|pace|serialized-error|thread-options|wait-queue",
-  disk: "",
   file: "contract|fence|layout|lock|moved|options|processes|signals|sizes|stream|temporary",
   log: "contract|fence|held|links|listing|moved|options|processes|reserve|short-reads|transfer",
-  buffer: "buffer-store|changed-buffers|failures|hanging|killed|replace|resident",
   server:
     "contract|frame-socket|life|limits|message-reader|outgoing|processes|reconnect|restart|session|silence|sizes|socket-file|tls",
-  shuffle: "fold-threads|join-threads|sort-threads",
   records: "sources",
-  "codec-v8": "",
+  shuffle: "fold-threads|join-threads|sort-threads",
+  buffer: "buffer-store|changed-buffers|failures|hanging|killed|replace|resident",
+  core: "abort|brand|bytes|dict|environment|errors|item-iterator|pace|serialized-error|thread-options|wait-queue",
+  disk: "",
   "compress-zlib": "",
+  "codec-v8": "",
   "compress-zstd": "",
 };
 
@@ -68,43 +69,40 @@ export async function runOnRuntimes(report, names = Object.keys(RUNTIMES)) {
   }
   const error = install();
   if (error) return report("other runtimes: install", error);
-  // Two at a time, as `npm test` runs the packages: each suite is mostly one process.
-  const waiting = [...names];
+  const scratch = mkdtempSync(join(tmpdir(), "partd-runtimes-"));
+  const onNodes = names.filter((name) => RUNTIMES[name].suites);
+  const jobs = [
+    ...Object.keys(SUITES).flatMap((suite) =>
+      onNodes.map((name) => () => runSuite(suite, name, scratch, report)),
+    ),
+    ...names.map((name) => () => mix(name, report)),
+  ];
+  // Three at a time, as `npm test` runs the packages.
   const lane = async () => {
-    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-      await (RUNTIMES[name].suites ? suites : mix)(name, report);
-    }
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
   };
-  await Promise.all([lane(), lane()]);
+  await Promise.all([lane(), lane(), lane()]);
+  rmSync(scratch, { recursive: true, force: true });
 }
 
-async function suites(name, report) {
-  const scratch = mkdtempSync(join(tmpdir(), "partd-runtimes-"));
-  await mix(name, report);
-  for (const [suite, files] of Object.entries(SUITES)) {
-    const folder = join(ROOT, "packages", suite);
-    if (!existsSync(join(folder, "test"))) continue;
-    const result = join(scratch, `${suite}.json`);
-    const jest = join(ROOT, "packages/tooling/run-jest.mjs");
-    const words = ["--json", `--outputFile=${result}`, `/test/(${files || ".*"})\\.test`];
-    const { output } = await run(program(name), [jest, ...words], folder);
-    if (!existsSync(result)) {
-      report(`${suite} on ${name}`, output.slice(-4000));
-      continue;
-    }
-    const { numPassedTests, testResults, numRuntimeErrorTestSuites } = JSON.parse(
-      readFileSync(result, "utf8"),
-    );
-    for (let i = 0; i < numPassedTests; i++) report(`${suite} on ${name}`);
-    const failures = testResults.flatMap(({ assertionResults }) =>
-      assertionResults.filter(({ status }) => status === "failed"),
-    );
-    for (const { fullName, failureMessages } of failures) {
-      report(`${suite} on ${name}: ${fullName}`, failureMessages.join("\n").slice(0, 2000));
-    }
-    if (numRuntimeErrorTestSuites > 0) report(`${suite} on ${name}`, output.slice(-4000));
+async function runSuite(suite, name, scratch, report) {
+  const files = SUITES[suite] || ".*";
+  const result = join(scratch, `${suite}-${name}.json`);
+  const jest = join(ROOT, "packages/tooling/run-jest.mjs");
+  const words = ["--json", `--outputFile=${result}`, `/test/(${files})\\.test`];
+  const { output } = await run(program(name), [jest, ...words], join(ROOT, "packages", suite));
+  if (!existsSync(result)) return report(`${suite} on ${name}`, output.slice(-4000));
+  const { numPassedTests, testResults, numRuntimeErrorTestSuites } = JSON.parse(
+    readFileSync(result, "utf8"),
+  );
+  for (let i = 0; i < numPassedTests; i++) report(`${suite} on ${name}`);
+  const failures = testResults.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ status }) => status === "failed"),
+  );
+  for (const { fullName, failureMessages } of failures) {
+    report(`${suite} on ${name}: ${fullName}`, failureMessages.join("\n").slice(0, 2000));
   }
-  rmSync(scratch, { recursive: true, force: true });
+  if (numRuntimeErrorTestSuites > 0) report(`${suite} on ${name}`, output.slice(-4000));
 }
 
 /** The program prints a line for each part. */
