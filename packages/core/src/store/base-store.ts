@@ -1,6 +1,7 @@
 import { checkOptions, unlessAborted } from "../async/abort.js";
 import { Gate } from "../async/gate.js";
 import { ItemIterator } from "../async/item-iterator.js";
+import { Pace } from "../async/pace.js";
 import { isPartdError, PartdError } from "../errors.js";
 import { copyTree, flattenKeys, nestValues } from "../keys/key-tree.js";
 import { decodeKey, encodeKey, type Key, type KeyTree, keptText } from "../keys/keys.js";
@@ -137,7 +138,9 @@ export abstract class BaseStore extends Primitives implements Store {
     const texts = sorted ?? (await this.#shared(options, () => this._keys(options)));
     const rest = { ...options, sorted: options.sorted && sorted === undefined };
     const isPlain = options.prefix === undefined && !rest.sorted;
+    const pace = new Pace();
     for await (const text of isPlain ? texts : selectKeys(texts, rest)) {
+      if (pace.due) await pace.rest();
       this.#check(options);
       yield decodeKey(text);
     }
@@ -169,7 +172,11 @@ export abstract class BaseStore extends Primitives implements Store {
     }
     const sizes = (keys: readonly Key[]) =>
       this.#shared(options, () => this._sizes(keys.map(encodeKey), options));
-    for await (const entry of byteEntries(this, options, sizes)) yield [entry];
+    const pace = new Pace();
+    for await (const entry of byteEntries(this, options, sizes)) {
+      if (pace.due) await pace.rest();
+      yield [entry];
+    }
   }
 
   async count(options: OperationOptions = {}): Promise<number> {

@@ -1,3 +1,4 @@
+import { Pace } from "../async/pace.js";
 import { PartdError } from "../errors.js";
 import { encodeKey, type Key } from "../keys/keys.js";
 import { concatBytes } from "../memory/bytes.js";
@@ -106,13 +107,54 @@ export async function* selectKeys(
   options: KeysOptions,
 ): AsyncGenerator<string, void, undefined> {
   const start = prefixText(options);
-  if (!options.sorted) {
-    for await (const text of texts) if (text.startsWith(start)) yield text;
-    return;
-  }
+  const pace = new Pace();
   const found: string[] = [];
-  for await (const text of texts) if (text.startsWith(start)) found.push(text);
-  yield* found.sort(); // By UTF-16 units, which is byte by byte: an encoded key is ASCII.
+  for await (const text of texts) {
+    if (pace.due) {
+      await pace.rest();
+      options.signal?.throwIfAborted();
+    }
+    if (!text.startsWith(start)) continue;
+    if (options.sorted) found.push(text);
+    else yield text;
+  }
+  yield* await sortTexts(found, pace, options.signal);
+}
+
+/**
+ * Sorts by UTF-16 units, which is byte by byte: an encoded key is ASCII. Sorts runs and merges them, with
+ * rests: a sort of a million keys at once would block the event loop for a second.
+ */
+async function sortTexts(
+  texts: string[],
+  pace: Pace,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const rest = async () => {
+    await pace.rest();
+    signal?.throwIfAborted();
+  };
+  if (texts.length <= RUN_KEYS) return texts.sort();
+  let from: string[] = [];
+  for (let at = 0; at < texts.length; at += RUN_KEYS) {
+    for (const text of texts.slice(at, at + RUN_KEYS).sort()) from.push(text);
+    if (pace.isOver) await rest();
+  }
+  let to = texts;
+  for (let run = RUN_KEYS; run < from.length; run *= 2) {
+    for (let start = 0; start < from.length; start += 2 * run) {
+      const middle = Math.min(start + run, from.length);
+      const end = Math.min(start + 2 * run, from.length);
+      for (let left = start, right = middle, at = start; at < end; at++) {
+        const isLeft =
+          right === end || (left < middle && (from[left] as string) <= (from[right] as string));
+        to[at] = from[isLeft ? left++ : right++] as string;
+        if (pace.due) await rest();
+      }
+    }
+    [from, to] = [to, from];
+  }
+  return from;
 }
 
 /**
@@ -172,5 +214,7 @@ export async function streamedSize(
 /** Limits of a group of values: enough for a store to read them in the order in which they lie. */
 const GROUP_BYTES = 1 << 20;
 const GROUP_KEYS = 1 << 10;
+/** How many keys are sorted at once, in a millisecond or two. */
+const RUN_KEYS = 4096;
 /** How many sizes are asked for at once: each may stream its value. */
 const SIZES_AT_ONCE = 64;
