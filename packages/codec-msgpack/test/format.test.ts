@@ -72,6 +72,9 @@ test.each<[string, () => object]>([
   ["a Map", () => new Map([[1, 2]])],
   ["a Date", () => new Date(0)],
   ["an Ext", () => new Ext(5, new Uint8Array(1))],
+  ["bytes", () => new Uint8Array(3)],
+  ["many bytes", () => new Uint8Array(3000)],
+  ["a Buffer", () => Buffer.alloc(300)],
 ])("fields on %s, and names that are symbols, are refused", (_, make) => {
   const encode = (value: object) => () => new MsgPackEncoder().encode([value]);
   expect(encode(make())).not.toThrow();
@@ -92,6 +95,14 @@ test("a Map that shows other entries than it has is written as what it has", () 
   expect(new MsgPackDecoder().decode(bytes)).toEqual({ a: 1 });
   const equal = new Discreet([[1, 2]]).set(1n, 3);
   expect(() => new MsgPackEncoder().encode(equal)).toThrow("the keys 1 and 1n");
+});
+
+test("bytes whose buffer was transferred, and an Ext of bytes with fields, are refused", () => {
+  const gone = Uint8Array.of(1);
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  expect(() => new MsgPackEncoder().encode([gone])).toThrow("buffer was transferred");
+  const data = Object.assign(Uint8Array.of(1), { field: 1 });
+  expect(() => new MsgPackEncoder().encode([new Ext(5, data)])).toThrow("fields on a");
 });
 
 test("fields on an array are found beside items that are not enumerable", () => {

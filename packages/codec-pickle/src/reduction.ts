@@ -1,4 +1,4 @@
-import { brandOf, hasFields, isLost, lengthOf } from "@partd/core/author";
+import { brandOf, hasFields, hasViewFields, isLost, lengthOf } from "@partd/core/author";
 import { builtinReducers, PyByteArray, PyFrozenSet, PyTuple } from "./python/builtins.js";
 import { collectionReducers } from "./python/collections.js";
 import { datetimeReducers } from "./python/datetime.js";
@@ -76,10 +76,14 @@ export function checkBrand(value: object): void {
   if (brand !== undefined) throw new Refusal(`${brand} whose prototype or tag was changed`);
 }
 
-/** Refuses bytes that are none because their memory went. */
+/** Refuses bytes that are none because their memory went, and fields on bytes, which would be lost. */
 export function checkBytes(value: Uint8Array): void {
-  if (lengthOf.call(value) > 0 || !isLost(value)) return;
-  throw new Refusal("bytes whose buffer was transferred or made shorter");
+  if (lengthOf.call(value) === 0 && isLost(value)) {
+    throw new Refusal("bytes whose buffer was transferred or made shorter");
+  }
+  if (!hasViewFields(value)) return;
+  checkSymbols(value);
+  throw new Refusal(`fields on ${nameOf(value)}`);
 }
 
 export function nameOf(value: object): string {

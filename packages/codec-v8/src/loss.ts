@@ -1,14 +1,13 @@
-import { isDeepStrictEqual } from "node:util";
 import { deserialize, serialize } from "node:v8";
 import {
   brandOf,
   classOf,
   hasItemsAlone,
+  hasViewFields,
   isLost,
   LOST_BYTES,
   lengthOf,
   placeOf,
-  viewOf,
 } from "@partd/core/author";
 
 /**
@@ -236,8 +235,8 @@ export const GETTER =
   "is given by a getter or holds one, which may give another value when it is written; append what it gives";
 const HIDDEN = "has items or properties that are not enumerable, which would be lost";
 const EXTRA = "has properties of its own, which would be lost; keep them in an object beside it";
-/** Fields of errors that a clone handles; the two that it loses are refused before. */
-const ERROR_FIELDS: ReadonlySet<string> = new Set(["message", "stack", "cause", "name", "errors"]);
+/** Fields of errors that a clone handles; a name that it loses is refused before. */
+const ERROR_FIELDS: ReadonlySet<string> = new Set(["message", "stack", "cause", "name"]);
 const NO_MESSAGE: PropertyDescriptor = { value: "" };
 const LAST_INDEX = "is a RegExp whose lastIndex is not 0, which would be lost; set it to 0";
 const ERROR_NAMES: ReadonlySet<string> = new Set([
@@ -275,34 +274,15 @@ function ownSymbols(value: object): string | undefined {
   return "has a property whose name is a symbol, which would be lost";
 }
 
-/**
- * The loss of a typed array or DataView. Listing the names of a long array takes longer than writing
- * it; this comparison takes a microsecond. It compares the memory with itself, then the names other
- * than indices.
- */
+/** The loss of a typed array or DataView. */
 function viewReason(view: ArrayBufferView): string | undefined {
-  const name = classOf.call(view);
-  if (name === undefined) return ownReason(view); // A DataView.
+  if (classOf.call(view) === undefined) return ownReason(view); // A DataView.
   const length = lengthOf.call(view);
   if (length === 0 && isLost(view)) return LOST;
-  if (length > FEW_NAMES) {
-    const bare = bareView(view, name, length);
-    if (bare !== undefined && isDeepStrictEqual(view, bare)) return undefined;
-  }
+  if (!hasViewFields(view)) return undefined;
   return Object.keys(view).length > length ? EXTRA : ownSymbols(view);
 }
 
-/** Another view of the same memory and class. */
-function bareView(view: ArrayBufferView, name: string, length: number): Uint8Array | undefined {
-  const Type = (globalThis as unknown as Record<string, Uint8ArrayConstructor>)[name];
-  if (Type === undefined) return undefined;
-  const { buffer, byteOffset } = viewOf(view);
-  const bare = new Type(buffer, byteOffset, length);
-  const prototype = Object.getPrototypeOf(view);
-  return prototype === Type.prototype ? bare : Object.setPrototypeOf(bare, prototype);
-}
-
-const FEW_NAMES = 32;
 const LOST = `has lost its items: ${LOST_BYTES.replace(/\.$/, "")}`;
 
 function classReason(value: object): string {

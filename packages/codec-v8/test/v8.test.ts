@@ -256,6 +256,7 @@ describe("what a clone would leave out is refused, with its place", () => {
     ["a cause by a class", new Caused("x"), "cause"],
     ["where a RegExp would go on", Object.assign(/a/g, { lastIndex: 1 }), "lastIndex"],
     ["what an error's cause loses", new Error("x", { cause: new URL("http://h/p") }), ""],
+    ["errors that are no list", withOwn(new Error("x"), "errors", { value: 5 }), "properties"],
     ["URL", new URL("http://h/p"), "a URL"],
     ["URLSearchParams", new URLSearchParams("a=1"), "a URLSearchParams"],
     ["Headers", new Headers({ a: "1" }), "a Headers"],
@@ -394,6 +395,24 @@ describe("lengths within lengths", () => {
     expect(isPartdError(error, "ERR_PARTD_CORRUPT")).toBe(true);
     expect((error as Error).message).toContain("holes");
   });
+});
+
+test("Unicode properties in RegExps are counted before V8 makes sets of them", async () => {
+  const many = new RegExp("\\p{RGI_Emoji}".repeat(60), "v");
+  const wide = new RegExp(`ж${"\\P{L}".repeat(400)}`, "u"); // Written with two bytes a character.
+  for (const value of [many, wide]) {
+    const error = await failure(new V8(new Dict()).append({ x: [1, value] }));
+    expect(isPartdError(error, "ERR_PARTD_CODEC")).toBe(true);
+    expect((error as Error).message).toContain(`[1] holds RegExps of very many Unicode properties`);
+    const lower = new Dict();
+    await lower.append({ x: frame(serialize([1, value])) });
+    expect(isPartdError(await failure(new V8(lower).get("x")), "ERR_PARTD_CORRUPT")).toBe(true);
+  }
+  const few = Array.from({ length: 100 }, (_, i) => new RegExp(`\\p{L}${i}\\\\p`, "u"));
+  const emoji = /\p{RGI_Emoji}/v;
+  const p = new V8(new Dict());
+  await p.append({ x: [...few, emoji, new RegExp("\\p".repeat(1000))] });
+  expect(await p.get("x")).toEqual([...few, emoji, new RegExp("\\p".repeat(1000))]);
 });
 
 test.each([0, 1, 127, 128, 20_000])("fields on a list of %d are refused, not lost", async (n) => {

@@ -33,6 +33,7 @@ export { hasFields, hasItemsAlone, joinLists } from "./codec/lists.js";
 export { placeOf } from "./codec/place.js";
 export { recordOf, setField } from "./codec/record.js";
 export { ShortTexts } from "./codec/short-texts.js";
+export { hasViewFields } from "./codec/view-fields.js";
 export { copyTree, flattenKeys, listKeys, nestValues } from "./keys/key-tree.js";
 export { describeKey, keptText, sameKey, suffixKey } from "./keys/keys.js";
 

@@ -1,6 +1,15 @@
 import { equalKeys, isPythonValue } from "@partd/codec-pickle/format";
 import { PartdError } from "@partd/core";
-import { brandOf, byteLengthOf, hasFields, isBytes, placeOf, viewOf } from "@partd/core/author";
+import {
+  brandOf,
+  byteLengthOf,
+  hasFields,
+  hasViewFields,
+  isBytes,
+  isLost,
+  placeOf,
+  viewOf,
+} from "@partd/core/author";
 import { Ext, isTimestamp, TIMESTAMP } from "./extension.js";
 import { MAX_DEPTH, type MsgPackFormatOptions } from "./options.js";
 import { MsgPackWriter, Refusal, refuse } from "./writer.js";
@@ -140,6 +149,7 @@ export class MsgPackEncoder {
   }
 
   #binary(value: Uint8Array): void {
+    checkBytes(value);
     this.#out.head(byteLengthOf.call(value), 0xc4, 0xc5, 0xc6);
     this.#out.raw(value);
   }
@@ -150,6 +160,7 @@ export class MsgPackEncoder {
     checkSymbols(value);
     if ((type << 24) >> 24 !== type) throw refuse("an Ext whose type is none"); // It may have been changed.
     if (!isBytes(data)) throw refuse("an Ext whose data is no Uint8Array");
+    checkBytes(data);
     if (type === TIMESTAMP && !isTimestamp(viewOf(data))) throw refuse("a timestamp that is none");
     this.#ext(type, data);
   }
@@ -260,6 +271,16 @@ function nameOfKey(key: unknown): string {
 function checkSymbols(value: object): void {
   if (Object.getOwnPropertySymbols(value).length === 0) return;
   throw refuse("a property whose name is a symbol");
+}
+
+/** Refuses bytes that are none because their memory went, and fields on bytes, which would be lost. */
+function checkBytes(value: Uint8Array): void {
+  if (byteLengthOf.call(value) === 0 && isLost(value)) {
+    throw refuse("bytes whose buffer was transferred or made shorter");
+  }
+  if (!hasViewFields(value)) return;
+  checkSymbols(value);
+  throw refuse(`fields on ${nameOf(value)}`);
 }
 
 /** A Map or the like whose prototype or tag a program has changed looks like an object. */

@@ -11,13 +11,19 @@ export function brandOf(object: object): string | undefined {
 
 const TypedArray = Object.getPrototypeOf(Uint8Array) as abstract new () => object;
 
-/** `node:util`'s, where the runtime has it. */
-const types = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.(
+/** `node:util`, where the runtime has it. */
+export const util = (globalThis as { process?: NodeProcess }).process?.getBuiltinModule?.(
   "node:util",
-).types;
+);
+const types = util?.types;
 
 interface NodeProcess {
-  getBuiltinModule?(name: "node:util"): { readonly types: Types };
+  getBuiltinModule?(name: "node:util"): NodeUtil;
+}
+
+interface NodeUtil {
+  readonly types: Types;
+  isDeepStrictEqual(one: unknown, other: unknown): boolean;
 }
 
 type Types = Readonly<Record<(typeof TYPES)[number][1], (object: object) => boolean>>;
