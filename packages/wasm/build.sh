@@ -5,7 +5,7 @@
 #   apt-get install clang lld wasi-libc libclang-rt-dev-wasm32    (Debian 12)
 #   packages/wasm/build.sh [ours]
 #
-# With "ours" it makes only those of packages/records and packages/log, which need no library.
+# With "ours" it makes only those of packages/records, log and shuffle, which need no library.
 # The sources are Debian's, by name, version and checksum; an entry "deb-src" is needed for them.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -25,6 +25,7 @@ bare() { # name, where to
 }
 bare scan records/src/scan/scan-wasm.ts
 bare divide log/src/read/divide-wasm.ts
+bare arrange shuffle/src/sort/arrange-wasm.ts
 [ "${1:-}" != ours ] || exit 0
 
 fetch bzip2 bzip2_1.0.8.orig.tar.gz ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269

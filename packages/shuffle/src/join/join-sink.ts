@@ -154,23 +154,23 @@ export class LineSink implements JoinSink {
   }
 
   pair({ bytes, keyEnd, end }: LoadedChain): void {
-    this.#left.checkBytes(this.#bytes, this.#start);
-    this.#right.checkBytes(bytes, keyEnd);
+    this.#left.checkBytes?.(this.#bytes, this.#start);
+    this.#right.checkBytes?.(bytes, keyEnd);
     this.#line(this.#bytes, this.#start, this.#end, bytes, keyEnd, end);
   }
 
   unmatchedLeft(): void {
-    this.#left.checkBytes(this.#bytes, this.#start);
+    this.#left.checkBytes?.(this.#bytes, this.#start);
     this.#line(this.#bytes, this.#start, this.#end, NULL, 0, NULL.length);
   }
 
   unmatchedRight({ bytes, keyEnd, end }: LoadedChain): void {
-    this.#right.checkBytes(bytes, keyEnd);
+    this.#right.checkBytes?.(bytes, keyEnd);
     this.#line(NULL, 0, NULL.length, bytes, keyEnd, end);
   }
 
   alone(): void {
-    this.#left.checkBytes(this.#bytes, this.#start);
+    this.#left.checkBytes?.(this.#bytes, this.#start);
     this.#makeRoom(this.#end - this.#start);
     this.#write(this.#bytes, this.#start, this.#end);
   }

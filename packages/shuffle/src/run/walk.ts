@@ -1,8 +1,12 @@
 import type { RecordCodec } from "../source/input.js";
 import { LONG_BYTES } from "../spill/frame.js";
 
-/** Receives a record. The array is valid until the walk goes on, unless `isOwn`. */
-export type Visit = (bytes: Uint8Array, start: number, end: number, isOwn?: boolean) => void;
+export interface Visit {
+  /** Receives a record. The array is valid until the walk goes on, unless `isOwn`. */
+  (bytes: Uint8Array, start: number, end: number, isOwn?: boolean): void;
+  /** Receives records that lie end to end, none of them long. Missing if the visitor needs each record. */
+  joined?: (records: Uint8Array) => void;
+}
 
 /**
  * Begins to visit records. Each call of the returned function visits some more, and tells whether there
@@ -63,12 +67,14 @@ export async function* unparsed(
   codec: RecordCodec<unknown>,
 ): AsyncGenerator<Uint8Array> {
   const pieces = new PieceWriter();
-  const step = walk((bytes, start, end, isOwn) => {
-    codec.checkBytes(bytes, start);
+  const visit: Visit = (bytes, start, end, isOwn) => {
+    codec.checkBytes?.(bytes, start);
     if (end - start >= LONG_BYTES) pieces.lend(bytes.subarray(start, end));
     else if (isOwn && end - start >= OWN_BYTES) pieces.add(bytes.subarray(start, end));
     else pieces.write(bytes, start, end);
-  });
+  };
+  if (!codec.checkBytes) visit.joined = (records) => pieces.write(records, 0, records.length);
+  const step = walk(visit);
   let taken = performance.now();
   for (;;) {
     const stepped = step();

@@ -56,10 +56,9 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
     return this.#records.size + this.#keys.size;
   }
 
-  /** Bytes for sorting this many records more, beside those of records and keys. */
-  costOf(more: number): number {
-    const rows = Math.max(0, this.count + more - this.highs.length);
-    return 1.5 * ROW_COST * rows + SORT_COST * (this.count + more);
+  /** Bytes that the rows of this many records more take. */
+  rowCostOf(more: number): number {
+    return 1.5 * ROW_COST * Math.max(0, this.count + more - this.highs.length);
   }
 
   /** Adds a batch whose hashes are the first 8 bytes of the keys. The workspace must have room for it. */
@@ -101,6 +100,24 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
     this.#charge(this.#charged + SORT_COST * this.count);
     this.#order = await sortedOrder(this, this.#tail.isSame);
     return this.#order;
+  }
+
+  /** Bytes of all records. */
+  get recordBytes(): number {
+    return this.#starts[this.count]!;
+  }
+
+  /** Whether a record is longer than that. */
+  hasLonger(bytes: number): boolean {
+    for (let i = 0; i < this.count; i++)
+      if (this.#starts[i + 1]! - this.#starts[i]! > bytes) return true;
+    return false;
+  }
+
+  /** Moves the records to other memory, and where they begin, and the last one ends. They are no longer here. */
+  moveTo(bytes: Uint8Array, starts: Uint32Array): void {
+    for (let i = 0; i <= this.count; i++) starts[i] = this.#starts[i]!;
+    this.#records.moveTo(bytes);
   }
 
   keyLength(index: number): number {
@@ -260,6 +277,15 @@ class Pile {
     releaseBytes(this.#joined!);
     this.#joined = undefined;
     this.bytes = NOTHING;
+  }
+
+  moveTo(bytes: Uint8Array): void {
+    const blockSize = this.#blockSize;
+    for (let from = 0; from < this.byteLength; from += blockSize) {
+      const block = this.#blocks.shift()!;
+      bytes.set(block.bytes.subarray(0, Math.min(blockSize, this.byteLength - from)), from);
+      this.#workspace.release([block]);
+    }
   }
 
   /** Reads at these positions, and one and two cache lines after them. */

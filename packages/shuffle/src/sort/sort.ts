@@ -4,6 +4,7 @@ import { memoryFor, RUN_OPTIONS, Run, type RunOptions, spillOf } from "../run/ru
 import type { Visit } from "../run/walk.js";
 import { byteLengthOf, inputOf, type Source } from "../source/input.js";
 import type { Checkpoint } from "./checkpoint.js";
+import type { SortedRecord } from "./gathered-records.js";
 import { batchesToSort } from "./sort-input.js";
 import { checkSortOptions, type SortKey, SortKeyer } from "./sort-key.js";
 import { Sorter } from "./sorter.js";
@@ -78,7 +79,8 @@ async function* sorted<R>(
       await sorter.add(batch);
     }
     run.progress.write();
-    yield* sorter.walk(({ bytes, start, end, isOwn }) => visit(bytes, start, end, isOwn));
+    const each = ({ bytes, start, end, isOwn }: SortedRecord) => visit(bytes, start, end, isOwn);
+    yield* sorter.walk(each, visit.joined);
     run.progress.done();
   } finally {
     await run.close();

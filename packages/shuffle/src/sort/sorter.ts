@@ -1,10 +1,12 @@
 import { PartdError } from "@partd/core";
-import type { KeyedBatch } from "../source/keyed-batch.js";
+import { type KeyedBatch, slice } from "../source/keyed-batch.js";
 import type { Chain } from "../spill/chain.js";
 import { appendBatch, hugeBytes } from "../spill/fan.js";
 import type { Workspace } from "../spill/workspace.js";
+import { Arranger, PIECE_BYTES } from "./arranger.js";
 import type { Checkpoint } from "./checkpoint.js";
-import { FETCHED, GatheredRecords, type SortedRecord } from "./gathered-records.js";
+import { FETCHED, type GatheredRecords, type SortedRecord } from "./gathered-records.js";
+import { KeyRanges } from "./key-ranges.js";
 import { Merge } from "./merge.js";
 
 /**
@@ -13,7 +15,8 @@ import { Merge } from "./merge.js";
  */
 export class Sorter {
   readonly #workspace: Workspace;
-  #gathered: GatheredRecords;
+  readonly #arranger = Arranger.open();
+  #gathered: KeyRanges;
   /** Sorted chains, in the order of the source. */
   #runs: Chain[] = [];
   /** Records added so far, including those in recalled runs. */
@@ -27,7 +30,7 @@ export class Sorter {
   /** @param checkpoint keeps the runs. */
   constructor(workspace: Workspace, checkpoint?: Checkpoint) {
     this.#workspace = workspace;
-    this.#gathered = new GatheredRecords(workspace);
+    this.#gathered = new KeyRanges(workspace, this.#arranger);
     this.#checkpoint = checkpoint;
     if (!checkpoint) return;
     const { runs, covered } = checkpoint.recall(workspace);
@@ -45,7 +48,7 @@ export class Sorter {
     const held = SOURCE_SHARE * byteLength - this.#workspace.sourceBytes;
     this.#charge(Math.max(this.#charged, held));
     for (let index = done; index < batch.count; index++) {
-      await this.#addOne(recordOf(batch, index));
+      await this.#addOne(slice(batch, index, index + 1));
     }
   }
 
@@ -87,7 +90,7 @@ export class Sorter {
     const held = Math.max(0, hugeBytes(batch) - workspace.sourceBytes);
     workspace.charge(held);
     try {
-      const waiting = workspace.reserve(workspace.blocksFor(byteLength) + 2);
+      const waiting = workspace.reserve(this.#gathered.blocksFor(byteLength));
       if (waiting) await waiting;
       this.#gathered.add(batch);
     } finally {
@@ -109,7 +112,7 @@ export class Sorter {
   async #spill(): Promise<void> {
     const gathered = this.#gathered;
     if (gathered.count === 0) return;
-    this.#gathered = new GatheredRecords(this.#workspace);
+    this.#gathered = new KeyRanges(this.#workspace, this.#arranger);
     const run = await this.#write((visit) => this.#inMemory(gathered, visit, true));
     this.#checkpoint?.note(run, this.#added);
     this.#runs.push(run);
@@ -135,11 +138,16 @@ export class Sorter {
 
   /**
    * Calls `visit` with every record in order, without its key, and yields now and then. Nothing can be added afterwards.
+   *
+   * @param joined gets records end to end instead, where that is faster.
    */
-  async *walk(visit: (record: SortedRecord) => void): AsyncGenerator<void> {
+  async *walk(
+    visit: (record: SortedRecord) => void,
+    joined?: (records: Uint8Array) => void,
+  ): AsyncGenerator<void> {
     this.#charge(0);
     if (this.#runs.length === 0) {
-      yield* this.#inMemory(this.#gathered, visit, false);
+      yield* this.#inMemory(this.#gathered, visit, false, joined);
       return;
     }
     const merge = await this.merge();
@@ -177,24 +185,59 @@ export class Sorter {
 
   /** @param withKeys whether the records are visited with their keys. */
   async *#inMemory(
-    gathered: GatheredRecords,
+    gathered: KeyRanges,
+    visit: RecordVisit,
+    withKeys: boolean,
+    joined?: (records: Uint8Array) => void,
+  ): AsyncGenerator<void> {
+    const arranger = joined && this.#arranger;
+    try {
+      for (const range of gathered.take()) {
+        const isShort = range.recordBytes <= ARRANGED_BYTES && !range.hasLonger(PIECE_BYTES);
+        if (arranger && isShort) yield* this.#joinedRange(range, arranger, joined);
+        else yield* this.#inRange(range, visit, withKeys);
+      }
+    } finally {
+      gathered.release();
+    }
+  }
+
+  async *#joinedRange(
+    range: GatheredRecords,
+    arranger: Arranger,
+    joined: (records: Uint8Array) => void,
+  ): AsyncGenerator<void> {
+    try {
+      const order = await range.sort();
+      const move = (bytes: Uint8Array, starts: Uint32Array) => range.moveTo(bytes, starts);
+      for (const piece of arranger.inOrder(order, range.recordBytes, move)) {
+        joined(piece);
+        yield;
+      }
+    } finally {
+      range.release();
+    }
+  }
+
+  async *#inRange(
+    range: GatheredRecords,
     visit: RecordVisit,
     withKeys: boolean,
   ): AsyncGenerator<void> {
     try {
-      const order = await gathered.sort();
+      const order = await range.sort();
       const most = WALKED_BLOCKS * this.#workspace.blockSize;
       let walked = 0;
       for (let from = 0; from < order.length; from += FETCHED) {
-        gathered.fetch(order.subarray(from, from + FETCHED));
+        range.fetch(order.subarray(from, from + FETCHED));
         const count = Math.min(FETCHED, order.length - from);
         for (let i = 0; i < count; i++) {
-          gathered.look(i);
-          if (withKeys) gathered.lookAtFetchedKey(i);
-          const visiting = visit(gathered);
+          range.look(i);
+          if (withKeys) range.lookAtFetchedKey(i);
+          const visiting = visit(range);
           if (visiting) await visiting;
-          walked += gathered.end - gathered.start;
-          if (withKeys) walked += gathered.keyEnd - gathered.keyStart;
+          walked += range.end - range.start;
+          if (withKeys) walked += range.keyEnd - range.keyStart;
           if (walked < most) continue;
           walked = 0;
           yield;
@@ -202,7 +245,7 @@ export class Sorter {
       }
       yield;
     } finally {
-      gathered.release();
+      range.release();
     }
   }
 
@@ -236,6 +279,8 @@ type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 const GATHERED_SHARE = 0.875;
 /** For each byte of a record, a source of objects holds 1.5: of the object, and of the text made of it. */
 const SOURCE_SHARE = 1.5;
+/** The most bytes of records that are put in order at once, in memory that replaces their blocks. */
+const ARRANGED_BYTES = 24 << 20;
 /** Blocks of records between two yields. */
 const WALKED_BLOCKS = 2;
 
@@ -249,19 +294,4 @@ function otherSource(records: number, recalled: number): PartdError {
 /** Bytes of a batch's keys, which lie end to end. */
 function keyBytes({ count, keyStarts, keyEnds }: KeyedBatch): number {
   return count === 0 ? 0 : keyEnds[count - 1]! - keyStarts[0]!;
-}
-
-function recordOf(batch: KeyedBatch, index: number): KeyedBatch {
-  const start = index === 0 ? 0 : batch.ends[index - 1]!;
-  const end = batch.ends[index]!;
-  return {
-    count: 1,
-    bytes: batch.bytes.subarray(start, end),
-    ends: Uint32Array.of(end - start),
-    keys: batch.keys,
-    keyStarts: batch.keyStarts.subarray(index, index + 1),
-    keyEnds: batch.keyEnds.subarray(index, index + 1),
-    hashLow: batch.hashLow.subarray(index, index + 1),
-    hashHigh: batch.hashHigh.subarray(index, index + 1),
-  };
 }

@@ -23,11 +23,11 @@ export interface RecordCodec<R> {
    */
   readonly isJson: boolean;
   /**
-   * Checks that other programs can read a record's bytes.
+   * Checks that other programs can read a record's bytes. Missing if they always can.
    *
    * @throws `ERR_PARTD_CODEC` for bytes in V8's format, which hold what JSON cannot.
    */
-  checkBytes(bytes: Uint8Array, start: number): void;
+  checkBytes?(bytes: Uint8Array, start: number): void;
   /** Calls `use` with a record's key. Missing if a function makes keys: it is called once for each record. */
   readonly withKey?: WithKey | undefined;
 }
@@ -240,8 +240,6 @@ export class RecordsInput<R> implements Input<R> {
   get isJson(): boolean {
     return this.#records.format.name === "ndjson";
   }
-
-  checkBytes(): void {}
 }
 
 /** The place of a record that was read before. */

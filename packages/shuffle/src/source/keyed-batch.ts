@@ -45,6 +45,23 @@ export function batchOfOne(
   };
 }
 
+/** Neighbouring records of a batch, without a copy. */
+export function slice(batch: KeyedBatch, from: number, to: number): KeyedBatch {
+  if (from === 0 && to === batch.count) return batch;
+  const start = from === 0 ? 0 : batch.ends[from - 1]!;
+  const end = batch.ends[to - 1] ?? start;
+  return {
+    count: to - from,
+    bytes: batch.bytes.subarray(start, end),
+    ends: batch.ends.subarray(from, to).map((recordEnd) => recordEnd - start),
+    keys: batch.keys,
+    keyStarts: batch.keyStarts.subarray(from, to),
+    keyEnds: batch.keyEnds.subarray(from, to),
+    hashLow: batch.hashLow.subarray(from, to),
+    hashHigh: batch.hashHigh.subarray(from, to),
+  };
+}
+
 type Indices = readonly number[] | Uint32Array;
 
 /** Some records of a batch, by index. */

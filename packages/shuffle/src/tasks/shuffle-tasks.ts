@@ -191,7 +191,7 @@ export class Shuffle<R, const B extends By<R> = By<R>> {
       isJson: codec.isJson,
       batches: ({ signal }) => this.#read(index, signal),
       decode: (bytes, start, end) => codec.decode(bytes, start, end),
-      checkBytes: (bytes, start) => codec.checkBytes(bytes, start),
+      checkBytes: (bytes, start) => codec.checkBytes?.(bytes, start),
     };
   }
 
