@@ -56,11 +56,9 @@ export class SortKeyer<R> implements Keyer<R> {
     this.scan = (records, reading) => {
       const areNumbers = records.format.name !== "csv" || this.#rules[0]?.as === "number";
       const toKeyed = keyedBy((scan, i, columns) => {
-        const length = scan.keyEnds[i]! - scan.keyStarts[i]!;
         if (keys.length === 1) this.#writeScanned(scan, i, columns, areNumbers);
-        else if (length > LONGEST_AS_TEXT && fields.length === keys.length) {
-          this.#writeItems(scan, i, columns);
-        } else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
+        else if (fields.length === keys.length) this.#writeItems(scan, i, columns);
+        else this.#writeValues(this.#valuesOf(scan, i, fields.length, records), columns);
         return true;
       });
       const limits = fields.length < keys.length ? whereParsed(reading) : reading;
@@ -86,9 +84,9 @@ export class SortKeyer<R> implements Keyer<R> {
     const { as, descending } = this.#rules[0]!;
     const start = scan.keyStarts[i]!;
     const end = scan.keyEnds[i]!;
-    if (end - start > LONGEST_AS_TEXT && scan.keys[start] === QUOTE && as !== "number") {
+    if (scan.keys[start] === QUOTE && as !== "number") {
       this.#writer.clear();
-      this.#writer.writeJsonText(scan.keys.subarray(start + 1, end - 1), descending);
+      this.#writer.writeJsonText(scan.keys, start + 1, end - 1, descending);
       this.#addTo(columns);
       return;
     }
@@ -102,14 +100,14 @@ export class SortKeyer<R> implements Keyer<R> {
     } else this.#writeValues([isSmall ? number : orderOf(scan.key(i))], columns);
   }
 
-  /** Writes a key of several fields, some of which are long. */
+  /** Writes a key of several fields. */
   #writeItems({ keys, keyStarts, keyEnds }: Scan, i: number, columns: KeyColumns): void {
     this.#writer.clear();
     let next = 0;
     for (const [start, end] of keyItems(keys, keyStarts[i]!, keyEnds[i]!)) {
       const { as, cast, descending } = this.#rules[next++]!;
-      if (end - start > LONGEST_AS_TEXT && keys[start] === QUOTE && as !== "number") {
-        this.#writer.writeJsonText(keys.subarray(start + 1, end - 1), descending);
+      if (keys[start] === QUOTE && as !== "number") {
+        this.#writer.writeJsonText(keys, start + 1, end - 1, descending);
       } else {
         this.#writer.write(cast(orderOf(decodeGroupKey(keys, start, end))), descending);
       }
@@ -156,15 +154,15 @@ export class SortKeyer<R> implements Keyer<R> {
     const { bytes, length } = this.#writer;
     const low = word(bytes, 4, length);
     const high = word(bytes, 0, length);
-    if (length > LONGEST_AS_TEXT && columns.count === 0)
+    if (length > LONGEST_KEPT && columns.count === 0)
       columns.adopt(this.#writer.take(), length, low, high);
     else columns.add(bytes, 0, length, low, high);
-    if (length > LONGEST_AS_TEXT) this.#writer.clear();
+    if (length > LONGEST_KEPT) this.#writer.clear();
   }
 }
 
-/** Bytes of the longest key that is converted as text. The text of a longer one would be two further copies. */
-const LONGEST_AS_TEXT = 64 << 10;
+/** Bytes of the longest key whose memory is used again for the next one. */
+const LONGEST_KEPT = 64 << 10;
 const QUOTE = 0x22;
 
 interface Rule<R> {
