@@ -1,6 +1,5 @@
-import { setImmediate as immediate } from "node:timers/promises";
 import { PartdError } from "@partd/core";
-import { ItemIterator, onAbort } from "@partd/core/author";
+import { ItemIterator, onAbort, Pace } from "@partd/core/author";
 
 /**
  * The result of a run. It can be iterated once, and starts at first use. Leaving a `for await` ends the
@@ -104,7 +103,8 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
   readonly #pieces: AsyncGenerator<P>;
   readonly #ending: AbortController;
   #isOver = false;
-  #turned = performance.now();
+  /** What comes from memory awaits nothing else: a join of many pairs could not be interrupted. */
+  readonly #pace = new Pace();
 
   constructor(pieces: AsyncGenerator<P>, ending: AbortController) {
     this.#pieces = pieces;
@@ -115,7 +115,7 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
     if (this.#isOver) return OVER;
     const { signal } = this.#ending;
     try {
-      if (performance.now() - this.#turned > TURN_MS) await this.#turn();
+      if (this.#pace.isOver) await this.#pace.rest();
       if (!signal.aborted) {
         const { value, done } = await this.#pieces.next();
         if (!signal.aborted) {
@@ -134,15 +134,6 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
     }
   }
 
-  /**
-   * Lets timers and signals of the system have their turn now and then. What comes from memory waits for nothing
-   * else, so a join of many pairs could not be interrupted.
-   */
-  async #turn(): Promise<void> {
-    await immediate();
-    this.#turned = performance.now();
-  }
-
   /** A consumer that leaves while a piece is being made, be it ahead of time, does not wait for it. */
   async return(): Promise<IteratorResult<P, undefined>> {
     if (!this.#isOver) this.#ending.abort(closedEarly());
@@ -155,8 +146,5 @@ class OutputIterator<P> implements AsyncIterableIterator<P, undefined> {
     return this;
   }
 }
-
-/** The longest time between two turns. */
-const TURN_MS = 50;
 
 const OVER = { value: undefined, done: true } as const;
