@@ -366,6 +366,40 @@ describeReal(realPart.program("zstd"), "zstd", () => {
     }
   });
 
+  test("is decompressed a little at a time, also where it is much", async () => {
+    // A window of 128 KiB, and 2,000 blocks of as many zeros.
+    const blocks = Buffer.alloc(4 * 2000, Uint8Array.of(0x02, 0x00, 0x10, 0));
+    blocks[blocks.length - 4] = 0x03;
+    const bytes = Buffer.concat([Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0x38), blocks]);
+    let longest = 0;
+    let sum = 0;
+    let before = process.memoryUsage().arrayBuffers;
+    for await (const piece of unzstd(each(bytes))) {
+      longest = Math.max(longest, process.memoryUsage().arrayBuffers - before);
+      before = process.memoryUsage().arrayBuffers;
+      sum += piece.length;
+    }
+    expect(sum).toBe(2000 << 17);
+    expect(longest).toBeLessThan(16 << 20);
+  });
+
+  test("of a window that zstd takes with --long alone says so, whichever decoder reads it", async () => {
+    // Of 256 MiB; and a single segment of 2^40 bytes.
+    const window = [0x28, 0xb5, 0x2f, 0xfd, 0, 0x90, 1, 0, 0];
+    const segment = [0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0];
+    const said = "was compressed with a window of 256 MiB, and up to 128 are read: unpack it first";
+    await expect(numbers(each(Uint8Array.from(window)))).rejects.toThrow(said);
+    await expect(numbers(each(Uint8Array.from(segment)))).rejects.toThrow("--long=31");
+    const read = async (bytes: number[]) => {
+      for await (const _ of unzstd(each(Uint8Array.from(bytes))));
+    };
+    await expect(read(window)).rejects.toThrow("a window of 256 MiB");
+    await expect(read(segment)).rejects.toThrow("a window of 1048576 MiB");
+    const widest = zstd(["-q", "--long=27"], text);
+    await writeFile(at("widest.zst"), widest);
+    expect(await numbers(at("widest.zst"))).toEqual(all);
+  });
+
   test("is an error where it is cut short", async () => {
     const bytes = zstd(["-q"], text);
     for (const end of [5, 1000, bytes.length - 3, bytes.length + 1, bytes.length + 5]) {

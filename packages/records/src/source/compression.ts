@@ -33,7 +33,9 @@ export async function* decompressed(
     if (!(cause instanceof DecompressError)) throw cause;
     throw new PartdError(
       "ERR_PARTD_CORRUPT",
-      `${source} is damaged or cut short: it cannot be decompressed as ${compression} (${cause.message}).`,
+      cause instanceof WideWindow
+        ? `${source} ${cause.message}`
+        : `${source} is damaged or cut short: it cannot be decompressed as ${compression} (${cause.message}).`,
       { path: source.startsWith("<") ? undefined : source, cause: cause.cause },
     );
   }
@@ -47,6 +49,16 @@ interface ZlibWithZstd {
 
 /** An error of the decompression itself, as opposed to one of the source. */
 class DecompressError extends Error {}
+
+/** A frame that needs more memory than zstd itself takes without --long. */
+class WideWindow extends DecompressError {
+  constructor(bytes: number) {
+    const log = Math.ceil(Math.log2(bytes));
+    super(
+      `was compressed with a window of ${Math.ceil(bytes / 2 ** 20)} MiB, and up to 128 are read: unpack it first, as zstd -d --long=${Math.min(31, log)} FILE does.`,
+    );
+  }
+}
 
 /**
  * Decompresses each zstd frame with a decoder of its own: Node's stops after the first frame without an
@@ -178,7 +190,7 @@ function drained(transform: Transform): Promise<void> {
  */
 export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { Decompress } = await import("fzstd");
-  const frames = new ZstdFrames();
+  const frames = new ZstdFrames(BLOCKS);
   let pieces: Uint8Array[] = [];
   let hash = new RunningHash();
   const begin = () => new Decompress((piece) => void pieces.push(piece));
@@ -195,7 +207,7 @@ export async function* unzstd(chunks: AsyncIterable<Uint8Array>): AsyncGenerator
   };
   for await (const chunk of chunks) {
     for (const { bytes, isLast, checksum } of frames.parts(chunk)) {
-      // Push small steps, so that little is decompressed at once.
+      // Little is decompressed at once: a step has few blocks, and a block has at most 128 KiB.
       for (let at = 0; at < bytes.length; at += STEP) {
         yield* push(bytes.slice(at, at + STEP), false);
       }
@@ -216,6 +228,8 @@ function checkWhole(frames: ZstdFrames): void {
 }
 
 const STEP = 1 << 16;
+/** Blocks of a step. Without a limit, a step of 64 KiB could become 780 MB, since a block of zeros has 11 bytes. */
+const BLOCKS = 8;
 
 /** Bytes of one frame. */
 interface FramePart {
@@ -231,7 +245,8 @@ interface FramePart {
  * whether the last is whole. Frames that hold no data are left out.
  */
 class ZstdFrames {
-  #state: "magic" | "skippable" | "descriptor" | "block" | "checksum" = "magic";
+  readonly #mostBlocks: number;
+  #state: "magic" | "skippable" | "descriptor" | "window" | "size" | "block" | "checksum" = "magic";
   /** Bytes to skip before the next field. */
   #skip = 0;
   /** The current field, little-endian, and how many of its bytes have come. */
@@ -240,6 +255,17 @@ class ZstdFrames {
   #isInFrame = false;
   #hasChecksum = false;
   #isInLastBlock = false;
+  /** Bytes of the field that tells the content's size. */
+  #sizeBytes = 0;
+  /** Bytes of the header behind the window's size. */
+  #afterWindow = 0;
+  /** Blocks since the last part. */
+  #blocks = 0;
+
+  /** @param mostBlocks of a part. */
+  constructor(mostBlocks = Number.POSITIVE_INFINITY) {
+    this.#mostBlocks = mostBlocks;
+  }
 
   /**
    * Whether the last frame has ended. Trailing bytes that begin no frame count as a truncated one.
@@ -260,10 +286,17 @@ class ZstdFrames {
         const passed = Math.min(this.#skip, bytes.length - at);
         this.#skip -= passed;
         at += passed;
-        if (this.#skip > 0 || !this.#isInLastBlock || this.#hasChecksum) continue;
+        if (this.#skip > 0) continue;
+        if (!this.#isInLastBlock || this.#hasChecksum) {
+          if (!this.#isInFrame || ++this.#blocks < this.#mostBlocks) continue;
+          this.#blocks = 0;
+          yield { bytes: bytes.subarray(from, at), isLast: false };
+          from = at;
+          continue;
+        }
       } else {
         this.#field += bytes[at++]! * 2 ** (8 * this.#length++);
-        if (this.#length < FIELD_BYTES[this.#state]) continue;
+        if (this.#length < this.#fieldBytes) continue;
         const field = this.#field;
         this.#field = 0;
         this.#length = 0;
@@ -287,6 +320,10 @@ class ZstdFrames {
       yield { bytes: bytes.subarray(from), isLast: false };
   }
 
+  get #fieldBytes(): number {
+    return this.#state === "size" ? this.#sizeBytes : FIELD_BYTES[this.#state];
+  }
+
   #take(field: number): void {
     switch (this.#state) {
       case "magic":
@@ -302,12 +339,24 @@ class ZstdFrames {
       case "descriptor": {
         const isSingle = (field & 0x20) !== 0;
         const sizeFlag = field >> 6;
-        const sizeBytes = sizeFlag === 0 ? (isSingle ? 1 : 0) : 1 << sizeFlag;
-        this.#skip = (isSingle ? 0 : 1) + [0, 1, 2, 4][field & 3]! + sizeBytes;
+        const dictionaryBytes = [0, 1, 2, 4][field & 3]!;
+        this.#sizeBytes = sizeFlag === 0 ? (isSingle ? 1 : 0) : 1 << sizeFlag;
         this.#hasChecksum = (field & 4) !== 0;
-        this.#state = "block";
+        // A single segment has no window but its content.
+        this.#state = isSingle ? "size" : "window";
+        this.#skip = isSingle ? dictionaryBytes : 0;
+        this.#afterWindow = dictionaryBytes + this.#sizeBytes;
         return;
       }
+      case "window":
+        refuseWide(2 ** (10 + (field >> 3)) * (1 + (field & 7) / 8));
+        this.#skip = this.#afterWindow;
+        this.#state = "block";
+        return;
+      case "size":
+        refuseWide(field);
+        this.#state = "block";
+        return;
       case "block": {
         const isLast = (field & 1) !== 0;
         const isRepeated = ((field >> 1) & 3) === 1;
@@ -320,7 +369,20 @@ class ZstdFrames {
   }
 }
 
-const FIELD_BYTES = { magic: 4, skippable: 4, descriptor: 1, block: 3, checksum: 4 } as const;
+function refuseWide(window: number): void {
+  if (window > WIDEST_WINDOW) throw new WideWindow(window);
+}
+
+const FIELD_BYTES = {
+  magic: 4,
+  skippable: 4,
+  descriptor: 1,
+  window: 1,
+  block: 3,
+  checksum: 4,
+} as const;
+/** The limit of zstd without --long, and of Node's own. */
+const WIDEST_WINDOW = 2 ** 27;
 const FRAME = 0xfd2fb528;
 const MAGIC = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd);
 const SKIPPABLE = 0x184d2a5;
