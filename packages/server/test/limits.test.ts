@@ -20,7 +20,7 @@ test("1,000 connections at once, and one too many is turned away", async () => {
   });
   const clients = Array.from(
     { length: 1_000 },
-    () => new Client(server.address, { timeout: 60_000 }),
+    () => new Client(server.address, { timeout: 600_000 }),
   );
   await Promise.all(
     clients.map((client, i) =>
@@ -29,9 +29,11 @@ test("1,000 connections at once, and one too many is turned away", async () => {
   );
   expect(server.stats()).toMatchObject({ connections: 1_000, sessions: 1_000 });
   expect((await clients[0]!.get("all")).byteLength).toBe(1_000);
-  const late = new Client(server.address, { timeout: 50 });
-  await expect(late.get("all")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
-  expect(server.stats().totals.refused).toBeGreaterThan(0);
+  // On a busy machine the time may be over before the server has seen it: then another one tries.
+  for (let refused = 0; refused === 0; refused = server.stats().totals.refused) {
+    const late = new Client(server.address, { timeout: 50 });
+    await expect(late.get("all")).rejects.toMatchObject({ code: "ERR_PARTD_CONNECTION" });
+  }
   await clients[1]!.close();
   const next = new Client(server.address);
   expect((await next.get("k7")).byteLength).toBe(1);
