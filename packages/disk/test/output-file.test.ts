@@ -88,7 +88,7 @@ test("a pipe and standard output are written directly, behind what is there", as
     cwd: folder,
     encoding: "utf8",
     env,
-    timeout: 20_000,
+    timeout: 200_000,
   });
   expect(stderr).toBe("");
   expect(text("piped")).toBe("bytes of it\n");

@@ -385,7 +385,7 @@ test("a named pipe in the place of the store's own folder is refused, and not wa
     const { code } = await new FileStore(process.argv[1]).get("x").catch((error) => error);
     console.log(code);
   `;
-  const options = { encoding: "utf8", timeout: 20_000 } as const;
+  const options = { encoding: "utf8", timeout: 200_000 } as const;
   const { stdout } = spawnSync(
     process.execPath,
     ["--input-type=module", "--eval", program, directory],

@@ -99,7 +99,7 @@ test("entries of a prefix stand as they stood, whether they are few or many, als
     found.set(String(tuple("some", "8")), "8;"); // What is appended at the same time may count.
     expect(found).toEqual(expected);
   }
-}, 60_000);
+});
 
 test("keys are sorted by their bytes in runs on the disk, of which nothing is left", async () => {
   const directory = next();

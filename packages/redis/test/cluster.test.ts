@@ -16,7 +16,7 @@ describeReal(realPart.redisServer(), "a cluster of six", () => {
   beforeAll(async () => {
     cluster = await RedisCluster.start();
     nodes = cluster.urls;
-  }, 2 * MINUTES);
+  });
   afterAll(() => cluster.stop());
 
   describe("the store contract", () => {

@@ -59,46 +59,42 @@ describeReal(realPart.redisServer(), "faults", () => {
     10 * MINUTE,
   );
 
-  test(
-    "pops and sets through cut connections happen once",
-    async () => {
-      const path = join(server.folder, "proxy2");
-      const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), {
-        mostBytes: 400_000,
-        cuts: 15,
-      });
-      const direct = new RedisStore({ url, prefix: "pops" });
-      await direct.count();
-      let store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
-      while (
-        !(await store.count().then(
-          () => true,
-          () => false,
-        ))
-      ) {
-        store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
-      }
-      let popped = "";
-      let appended = "";
-      for (let i = 0; proxy.cuts < 15 || i < 50; i++) {
-        await Promise.all([
-          direct.append({ x: bytes(`<${i}>`) }),
-          store.pop("x").then((value) => {
-            popped += text(value);
-          }),
-          store.iset(`set ${i}`, Buffer.alloc(20_000, i)),
-        ]);
-        appended += `<${i}>`;
-      }
-      popped += text(await direct.get("x"));
-      expect(popped).toBe(appended);
-      expect(await direct.get("set 7")).toEqual(new Uint8Array(20_000).fill(7));
-      await store.close();
-      await direct.close();
-      await proxy.close();
-    },
-    MINUTE,
-  );
+  test("pops and sets through cut connections happen once", async () => {
+    const path = join(server.folder, "proxy2");
+    const proxy = await CuttingProxy.listen(path, join(server.folder, "socket"), {
+      mostBytes: 400_000,
+      cuts: 15,
+    });
+    const direct = new RedisStore({ url, prefix: "pops" });
+    await direct.count();
+    let store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
+    while (
+      !(await store.count().then(
+        () => true,
+        () => false,
+      ))
+    ) {
+      store = new RedisStore({ url: `unix://${proxy.path}`, prefix: "pops" });
+    }
+    let popped = "";
+    let appended = "";
+    for (let i = 0; proxy.cuts < 15 || i < 50; i++) {
+      await Promise.all([
+        direct.append({ x: bytes(`<${i}>`) }),
+        store.pop("x").then((value) => {
+          popped += text(value);
+        }),
+        store.iset(`set ${i}`, Buffer.alloc(20_000, i)),
+      ]);
+      appended += `<${i}>`;
+    }
+    popped += text(await direct.get("x"));
+    expect(popped).toBe(appended);
+    expect(await direct.get("set 7")).toEqual(new Uint8Array(20_000).fill(7));
+    await store.close();
+    await direct.close();
+    await proxy.close();
+  });
 
   test("a server that forgets its scripts is told them again", async () => {
     const store = new RedisStore({ url, prefix: "scripts" });
@@ -110,139 +106,120 @@ describeReal(realPart.redisServer(), "faults", () => {
     await store.close();
   });
 
-  test(
-    "a server that was started anew and empty is not taken for an empty data set",
-    async () => {
-      const own = await RedisServer.start();
-      const store = new RedisStore({ url: own.url });
-      const writer = new RedisStore({ url: own.url, prefix: "second" });
-      for (const one of [store, writer]) await one.append({ x: bytes("1") });
-      await own.kill();
-      await own.restart();
-      const lost = { code: "ERR_PARTD_IO", message: expect.stringContaining("has lost 1 of 1") };
-      await expect(writer.append({ x: bytes("2") })).rejects.toMatchObject(lost);
-      await expect(writer.close()).rejects.toMatchObject(lost);
-      await writer.close();
-      await expect(store.get("x")).rejects.toMatchObject(lost);
-      await expect(store.append({ x: bytes("2") })).rejects.toMatchObject(lost);
-      await expect(store.flush()).rejects.toMatchObject(lost);
-      await expect(store.close()).rejects.toMatchObject(lost);
-      await store.close(); // It was told.
-      const next = new RedisStore({ url: own.url });
-      expect(await next.count()).toBe(0);
-      await next.close();
-      await own.stop();
-    },
-    MINUTE,
-  );
+  test("a server that was started anew and empty is not taken for an empty data set", async () => {
+    const own = await RedisServer.start();
+    const store = new RedisStore({ url: own.url });
+    const writer = new RedisStore({ url: own.url, prefix: "second" });
+    for (const one of [store, writer]) await one.append({ x: bytes("1") });
+    await own.kill();
+    await own.restart();
+    const lost = { code: "ERR_PARTD_IO", message: expect.stringContaining("has lost 1 of 1") };
+    await expect(writer.append({ x: bytes("2") })).rejects.toMatchObject(lost);
+    await expect(writer.close()).rejects.toMatchObject(lost);
+    await writer.close();
+    await expect(store.get("x")).rejects.toMatchObject(lost);
+    await expect(store.append({ x: bytes("2") })).rejects.toMatchObject(lost);
+    await expect(store.flush()).rejects.toMatchObject(lost);
+    await expect(store.close()).rejects.toMatchObject(lost);
+    await store.close(); // It was told.
+    const next = new RedisStore({ url: own.url });
+    expect(await next.count()).toBe(0);
+    await next.close();
+    await own.stop();
+  });
 
-  test(
-    "without memory an append writes nothing, and a deletion makes room",
-    async () => {
-      const own = await RedisServer.start(["--maxmemory", "20mb"]);
-      const store = new RedisStore({ url: own.url });
-      const batch = () => ({ a: Buffer.alloc(300_000, 1), b: Buffer.alloc(300_000, 2) });
-      let appends = 0;
-      const full = { code: "ERR_PARTD_IO", message: expect.stringContaining("maxmemory") };
-      await expect(
-        (async () => {
-          for (; appends < 100; appends++) await store.append(batch());
-        })(),
-      ).rejects.toMatchObject(full);
-      expect(appends).toBeGreaterThan(10);
-      // Behind one that fails others were on their way.
-      const more = await Promise.allSettled(Array.from({ length: 8 }, () => store.append(batch())));
-      for (const one of more) expect(one).toMatchObject({ status: "rejected", reason: full });
-      await expect(store.iset("c", Buffer.alloc(3_000_000))).rejects.toMatchObject(full);
-      await expect(store.append({ d: Buffer.alloc(30 << 20) })).rejects.toMatchObject(full);
-      expect([await store.size("a"), await store.size("b")]).toEqual([
-        appends * 3e5,
-        appends * 3e5,
-      ]);
-      expect(await store.count()).toBe(2);
-      expect((await store.pop("a")).byteLength).toBe(appends * 3e5);
-      await store.append({ e: bytes("again") });
-      expect(text(await store.get("e"))).toBe("again");
-      await store.append(batch());
-      await own.command("CONFIG", "SET", "maxmemory", "1");
-      await expect(store.append({ g: bytes("1") })).rejects.toMatchObject(full);
-      await store.withLock((held) => held.delete("a"));
-      const other = new RedisStore({ url: own.url });
-      await other.drop();
-      await own.command("CONFIG", "SET", "maxmemory", "20mb");
-      await other.append({ f: bytes("once more") });
-      expect(text(await store.get("f"))).toBe("once more");
-      await other.close();
+  test("without memory an append writes nothing, and a deletion makes room", async () => {
+    const own = await RedisServer.start(["--maxmemory", "20mb"]);
+    const store = new RedisStore({ url: own.url });
+    const batch = () => ({ a: Buffer.alloc(300_000, 1), b: Buffer.alloc(300_000, 2) });
+    let appends = 0;
+    const full = { code: "ERR_PARTD_IO", message: expect.stringContaining("maxmemory") };
+    await expect(
+      (async () => {
+        for (; appends < 100; appends++) await store.append(batch());
+      })(),
+    ).rejects.toMatchObject(full);
+    expect(appends).toBeGreaterThan(10);
+    // Behind one that fails others were on their way.
+    const more = await Promise.allSettled(Array.from({ length: 8 }, () => store.append(batch())));
+    for (const one of more) expect(one).toMatchObject({ status: "rejected", reason: full });
+    await expect(store.iset("c", Buffer.alloc(3_000_000))).rejects.toMatchObject(full);
+    await expect(store.append({ d: Buffer.alloc(30 << 20) })).rejects.toMatchObject(full);
+    expect([await store.size("a"), await store.size("b")]).toEqual([appends * 3e5, appends * 3e5]);
+    expect(await store.count()).toBe(2);
+    expect((await store.pop("a")).byteLength).toBe(appends * 3e5);
+    await store.append({ e: bytes("again") });
+    expect(text(await store.get("e"))).toBe("again");
+    await store.append(batch());
+    await own.command("CONFIG", "SET", "maxmemory", "1");
+    await expect(store.append({ g: bytes("1") })).rejects.toMatchObject(full);
+    await store.withLock((held) => held.delete("a"));
+    const other = new RedisStore({ url: own.url });
+    await other.drop();
+    await own.command("CONFIG", "SET", "maxmemory", "20mb");
+    await other.append({ f: bytes("once more") });
+    expect(text(await store.get("f"))).toBe("once more");
+    await other.close();
+    await store.close();
+    await own.stop();
+  });
+
+  test("a server that refuses writes is told, is read from, and is written to when it takes them again", async () => {
+    // It can save nothing in this folder.
+    const own = await RedisServer.start(["--save", "3600 1000000", "--dir", "/proc"]);
+    const store = new RedisStore({ url: own.url });
+    const refused = async (words: string, value: string) => {
+      const error = { code: "ERR_PARTD_IO", message: expect.stringContaining(words) };
+      await expect(store.append({ x: bytes(value) })).rejects.toMatchObject(error);
+    };
+    await store.append({ x: bytes("1") });
+    await own.command("CONFIG", "SET", "min-replicas-to-write", "1");
+    await refused("min-replicas-to-write", "2");
+    await own.command("CONFIG", "SET", "min-replicas-to-write", "0");
+    await own.command("BGSAVE");
+    await until(async () =>
+      String(await own.command("INFO", "persistence")).includes("bgsave_status:err"),
+    );
+    await refused("stop-writes-on-bgsave-error", "3");
+    expect(text(await store.get("x"))).toBe("1");
+    await own.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no");
+    await store.append({ x: bytes("4") });
+    expect(text(await store.get("x"))).toBe("14");
+    await store.close();
+    await own.stop();
+  });
+
+  test("a replica, a password, TLS, a cluster's node and no server are each told", async () => {
+    const told = async (address: string, code: string, words: RegExp) => {
+      const store = new RedisStore({ url: address, retryMs: 500 });
+      const message = expect.stringMatching(words);
+      await expect(store.append({ x: bytes("1") })).rejects.toMatchObject({ code, message });
       await store.close();
-      await own.stop();
-    },
-    MINUTE,
-  );
-
-  test(
-    "a server that refuses writes is told, is read from, and is written to when it takes them again",
-    async () => {
-      // It can save nothing in this folder.
-      const own = await RedisServer.start(["--save", "3600 1000000", "--dir", "/proc"]);
-      const store = new RedisStore({ url: own.url });
-      const refused = async (words: string, value: string) => {
-        const error = { code: "ERR_PARTD_IO", message: expect.stringContaining(words) };
-        await expect(store.append({ x: bytes(value) })).rejects.toMatchObject(error);
-      };
-      await store.append({ x: bytes("1") });
-      await own.command("CONFIG", "SET", "min-replicas-to-write", "1");
-      await refused("min-replicas-to-write", "2");
-      await own.command("CONFIG", "SET", "min-replicas-to-write", "0");
-      await own.command("BGSAVE");
-      await until(async () =>
-        String(await own.command("INFO", "persistence")).includes("bgsave_status:err"),
-      );
-      await refused("stop-writes-on-bgsave-error", "3");
-      expect(text(await store.get("x"))).toBe("1");
-      await own.command("CONFIG", "SET", "stop-writes-on-bgsave-error", "no");
-      await store.append({ x: bytes("4") });
-      expect(text(await store.get("x"))).toBe("14");
-      await store.close();
-      await own.stop();
-    },
-    MINUTE,
-  );
-
-  test(
-    "a replica, a password, TLS, a cluster's node and no server are each told",
-    async () => {
-      const told = async (address: string, code: string, words: RegExp) => {
-        const store = new RedisStore({ url: address, retryMs: 500 });
-        const message = expect.stringMatching(words);
-        await expect(store.append({ x: bytes("1") })).rejects.toMatchObject({ code, message });
-        await store.close();
-      };
-      const port = await freePort();
-      const own = await RedisServer.start(["--requirepass", "secret"], port);
-      await told(own.url, "ERR_PARTD_AUTH", /user and password/);
-      await told(`redis://:wrong@127.0.0.1:${port}`, "ERR_PARTD_AUTH", /user and password/);
-      await told(`rediss://:secret@127.0.0.1:${port}`, "ERR_PARTD_CONNECTION", /TLS/);
-      const good = new RedisStore({ url: `redis://:secret@127.0.0.1:${port}` });
-      await good.append({ x: bytes("1") });
-      await good.close();
-      await own.stop();
-      await told(`redis://127.0.0.1:${port}`, "ERR_PARTD_CONNECTION", /start it/);
-      const replica = await RedisServer.start(["--replicaof", "127.0.0.1", String(port)]);
-      await told(replica.url, "ERR_PARTD_IO", /replica/);
-      await replica.stop();
-      const node = await RedisServer.start(["--cluster-enabled", "yes"], await freePort());
-      await told(node.url, "ERR_PARTD_CONNECTION", /CLUSTERDOWN/);
-      await node.stop();
-      const lonely = await RedisServer.start(["--min-replicas-to-write", "1"]);
-      await told(lonely.url, "ERR_PARTD_IO", /min-replicas-to-write/);
-      await lonely.stop();
-      const noCluster = new RedisStore({ nodes: [url] });
-      const message = expect.stringMatching(/give url, not nodes/);
-      await expect(noCluster.count()).rejects.toMatchObject({ code: "ERR_PARTD_IO", message });
-      await noCluster.close();
-    },
-    MINUTE,
-  );
+    };
+    const port = await freePort();
+    const own = await RedisServer.start(["--requirepass", "secret"], port);
+    await told(own.url, "ERR_PARTD_AUTH", /user and password/);
+    await told(`redis://:wrong@127.0.0.1:${port}`, "ERR_PARTD_AUTH", /user and password/);
+    await told(`rediss://:secret@127.0.0.1:${port}`, "ERR_PARTD_CONNECTION", /TLS/);
+    const good = new RedisStore({ url: `redis://:secret@127.0.0.1:${port}` });
+    await good.append({ x: bytes("1") });
+    await good.close();
+    await own.stop();
+    await told(`redis://127.0.0.1:${port}`, "ERR_PARTD_CONNECTION", /start it/);
+    const replica = await RedisServer.start(["--replicaof", "127.0.0.1", String(port)]);
+    await told(replica.url, "ERR_PARTD_IO", /replica/);
+    await replica.stop();
+    const node = await RedisServer.start(["--cluster-enabled", "yes"], await freePort());
+    await told(node.url, "ERR_PARTD_CONNECTION", /CLUSTERDOWN/);
+    await node.stop();
+    const lonely = await RedisServer.start(["--min-replicas-to-write", "1"]);
+    await told(lonely.url, "ERR_PARTD_IO", /min-replicas-to-write/);
+    await lonely.stop();
+    const noCluster = new RedisStore({ nodes: [url] });
+    const message = expect.stringMatching(/give url, not nodes/);
+    await expect(noCluster.count()).rejects.toMatchObject({ code: "ERR_PARTD_IO", message });
+    await noCluster.close();
+  });
 
   test("a holder that stood still for too long changes nothing more", async () => {
     const [holder, other] = [1, 2].map(

@@ -36,7 +36,7 @@ describeReal(realPart.redisServer(), "a server that is in others' hands, too", (
     expect(load.errors).toEqual([]);
     expect(await load.faults(stores[0] as RedisStore)).toEqual([]);
     for (const store of stores) await store.close();
-  }, 60_000);
+  });
 
   test("while another's script blocks the server, calls wait, and are carried out once", async () => {
     const own = await RedisServer.start(["--busy-reply-threshold", "10"]);
@@ -58,7 +58,7 @@ describeReal(realPart.redisServer(), "a server that is in others' hands, too", (
     );
     await store.close();
     await own.stop();
-  }, 60_000);
+  });
 
   test("a user without a right is told, or does without it", async () => {
     const port = await freePort();
@@ -83,7 +83,7 @@ describeReal(realPart.redisServer(), "a server that is in others' hands, too", (
       await store.close();
     }
     await own.stop();
-  }, 60_000);
+  });
 
   test("a server that evicts keys is refused, and a value that is gone is no empty value", async () => {
     const own = await RedisServer.start(["--maxmemory", "8mb"]);
@@ -118,7 +118,7 @@ describeReal(realPart.redisServer(), "a server that is in others' hands, too", (
     expect((await store.get(["y", "x"])).map(text)).toEqual(["2", ""]);
     await store.close();
     await own.stop();
-  }, 60_000);
+  });
 
   test("a foreign value under a name of ours is told, and hides no later append", async () => {
     const store = new RedisStore({ url, prefix: "foreign" });

@@ -64,7 +64,7 @@ describeReal(realPart.redisServer(), "a server that does not do what it is asked
     expect(await second.count()).toBe(2001);
     for (const one of [store, second]) await one.close();
     await own.stop();
-  }, 60_000);
+  });
 
   test("READONLY and MASTERDOWN: a server that becomes a replica, and a master again", async () => {
     const own = await RedisServer.start();
@@ -93,7 +93,7 @@ describeReal(realPart.redisServer(), "a server that does not do what it is asked
     expect((await store.get(["x", "y", "long"])).map(text)).toEqual(["12", "3", ""]);
     for (const one of [store, hasty]) await one.close();
     await own.stop();
-  }, 60_000);
+  });
 
   test("BUSY: another's script that does not end is told, and how to end it", async () => {
     const own = await RedisServer.start(["--busy-reply-threshold", "10"]);
@@ -110,7 +110,7 @@ describeReal(realPart.redisServer(), "a server that does not do what it is asked
     expect(text(await store.get("x"))).toBe("13");
     await store.close();
     await own.stop();
-  }, 60_000);
+  });
 
   test("several calls that wait for another's lock are carried out, and none is taken for lost", async () => {
     const [holder, other] = [1, 2].map(() => new RedisStore({ url, prefix: "several" }));
@@ -199,7 +199,7 @@ describeReal(realPart.redisServer(), "a server that does not do what it is asked
     expect(text(await store.get("x"))).toBe("13");
     await store.close();
     await own.stop();
-  }, 60_000);
+  });
 
   const listening: Server[] = [];
   afterAll(() => {

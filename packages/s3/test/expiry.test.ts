@@ -18,5 +18,5 @@ describeReal(radosgw, "expiry, on radosgw", () => {
     );
     const there = await client.send(new GetBucketLifecycleConfigurationCommand({ Bucket }));
     expect(there.Rules).toMatchObject(LifecycleConfiguration.Rules);
-  }, 60_000);
+  });
 });

@@ -179,7 +179,7 @@ describeReal(radosgw, "the number of requests, on radosgw", () => {
       expect(again).toBeLessThan(25);
     }
     expect(await reader.count()).toBe(48);
-  }, 60_000);
+  });
 
   test("an index that is damaged or tells of others is passed over", async () => {
     const writer = bucket.store("damaged");

@@ -328,7 +328,7 @@ test("a server that breaks the WebSocket protocol is not tried again and again",
   });
   await new Promise((resolve) => other.once("listening", resolve));
   const { port } = other.address() as { port: number };
-  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 3_000 });
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 600_000 });
   await expect(client.append({ x: value })).rejects.toMatchObject({ code: "ERR_PARTD_PROTOCOL" });
   expect(attempts).toBe(1);
   await new Promise((resolve) => other.close(resolve));
@@ -338,7 +338,7 @@ test("a WebSocket of another program is not tried again and again", async () => 
   const other = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => false });
   await new Promise((resolve) => other.once("listening", resolve));
   const { port } = other.address() as { port: number };
-  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 3_000 });
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 600_000 });
   const again = new Promise((resolve) => client.addEventListener("retry", resolve));
   await expect(Promise.race([client.get("x"), again])).rejects.toMatchObject({
     code: "ERR_PARTD_PROTOCOL",

@@ -207,7 +207,7 @@ async function lying(
   });
   await new Promise((resolve) => sockets.once("listening", resolve));
   const { port } = sockets.address() as { port: number };
-  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 1_000 });
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 600_000 });
   try {
     await use(client);
   } finally {

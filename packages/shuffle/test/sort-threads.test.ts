@@ -101,7 +101,7 @@ test("it is started if it is asked for, and ends", () => {
     await sort(bad, { by: "ms", threads: 2 }).toArray().catch(({ code }) => console.log(code));`;
   const words = ["--input-type=module", "--eval", program];
   // A thread that goes on would keep the process.
-  const options = { encoding: "utf8", timeout: 60_000 } as const;
+  const options = { encoding: "utf8", timeout: 200_000 } as const;
   const { stdout, stderr, status } = spawnSync(process.execPath, words, options);
   expect(stderr).toBe("");
   expect(stdout).toBe("10 0\n10 0\n10 1\nERR_PARTD_CORRUPT\n");
