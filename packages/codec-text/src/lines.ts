@@ -1,5 +1,5 @@
 import { encodeKey, type Key, PartdError, type Store } from "@partd/core";
-import { type AppendOptions, describeKey, takeOptions } from "@partd/core/author";
+import { type AppendOptions, describeKey, hasFields, takeOptions } from "@partd/core/author";
 import { Unframed } from "./unframed.js";
 import { decodeUtf8, encodeUtf8 } from "./utf8.js";
 
@@ -72,11 +72,14 @@ export class Lines extends Unframed<string[]> {
 
   protected override _encode(lines: string[], key: Key): Uint8Array {
     if (!Array.isArray(lines)) throw refuse(key, "the value must be a list of lines");
-    for (const [i, line] of lines.entries()) {
+    if (hasFields(lines)) throw refuse(key, "the list has fields of its own, which would be lost");
+    const { length } = lines; // By index: a list may be an array with a prototype of its own.
+    for (let i = 0; i < length; i++) {
+      const line: unknown = lines[i];
       if (typeof line !== "string") throw refuse(key, `item ${i} is not a string`);
       if (line.includes("\n")) throw refuse(key, `line ${i} holds a line feed; split it there`);
     }
-    return encodeUtf8(lines.length === 0 ? "" : `${lines.join("\n")}\n`, key);
+    return encodeUtf8(length === 0 ? "" : `${join.call(lines, "\n")}\n`, key);
   }
 
   protected override _decode(bytes: Uint8Array, key: Key, offset: number): string[] {
@@ -94,6 +97,7 @@ export class Lines extends Unframed<string[]> {
   }
 }
 
+const { join } = Array.prototype as string[];
 const LINE_FEED = 10;
 const FEED = Uint8Array.of(LINE_FEED);
 

@@ -250,6 +250,20 @@ test("lines round-trip, and stream yields whole lines of any pieces", async () =
   );
 });
 
+test("fields on a list of lines are refused, and any array is a list", async () => {
+  await using p = new Lines(new Dict());
+  const matched = "abc".match(/b/) as RegExpMatchArray;
+  for (const fields of [matched, Object.assign(["a", "b"], { field: 1 })]) {
+    const append = p.append({ x: fields });
+    await expect(append).rejects.toMatchObject({ code: "ERR_PARTD_CODEC", key: "x" });
+    await expect(append).rejects.toThrow("fields of its own");
+  }
+  for (const prototype of [null, Object.prototype]) {
+    await p.append({ x: Object.setPrototypeOf(["a", "b"], prototype) });
+  }
+  expect(await p.get("x")).toEqual(["a", "b", "a", "b"]);
+});
+
 test("a file without a last line feed ends with a line", async () => {
   const store = new Pieces([2]);
   await store.append({ x: Buffer.from("one\n\nthree") });
