@@ -1,7 +1,15 @@
 import { MsgPackDecoder, MsgPackEncoder } from "@partd/codec-msgpack/format";
 import { isPickle, Pickler, Unpickler } from "@partd/codec-pickle/format";
 import { isPartdError, type Key, PartdError } from "@partd/core";
-import { classOf, concatBytes, frame, isLost, LOST_BYTES, splitFrames } from "@partd/core/author";
+import {
+  classOf,
+  concatBytes,
+  frame,
+  hasViewFields,
+  isLost,
+  LOST_BYTES,
+  splitFrames,
+} from "@partd/core/author";
 import { type Dtype, parseDtype } from "./dtype.js";
 import { DtypeArray, hostOrder, isPlain } from "./dtype-array.js";
 import { bytesToNumbers, DTYPE_OF_CLASS, type NumericArray, numbersToBytes } from "./numeric.js";
@@ -35,6 +43,9 @@ export function encodeArray(value: NdValue, dtype: Dtype): Uint8Array {
   const data = value instanceof DtypeArray ? value.data : value;
   if ((data.length === 0 && isLost(data)) || !Number.isInteger(value.length)) {
     throw new PartdError("ERR_PARTD_VALUE", `it has lost numbers: ${LOST_BYTES}`);
+  }
+  if (hasViewFields(data)) {
+    throw new PartdError("ERR_PARTD_CODEC", "it has fields of its own, which would be lost.");
   }
   if (dtype.kind === "b") checkBooleans(data as Uint8Array);
   if (dtype.type === "f2" && data instanceof Float32Array) checkHalves(data);

@@ -556,6 +556,15 @@ test("ndarray checks that the numbers fit the dtype", () => {
   expect(() => ndarray("object", Int8Array.of(1))).toThrow("plain array");
 });
 
+test("fields on an array are refused, not lost", async () => {
+  await using p = new NdArray(new Dict());
+  for (const array of [Float64Array.of(1), new Uint8Array(3000)]) {
+    const append = p.append({ x: Object.assign(array, { field: 1 }) });
+    await expect(append).rejects.toMatchObject({ code: "ERR_PARTD_CODEC", key: "x" });
+    await expect(append).rejects.toThrow("fields of its own");
+  }
+});
+
 test("an array whose memory was transferred or made shorter is refused, not taken for none", async () => {
   const buffer = Reflect.construct(ArrayBuffer, [16, { maxByteLength: 16 }]) as ArrayBuffer & {
     resize(byteLength: number): void;
