@@ -1,6 +1,6 @@
 /**
- * Options for a thread whose program is a file. It inherits the command line of the process, where `--input-type` says
- * of what type the program of `--eval` is: that may not be said of a file, and every thread would fail.
+ * Options for a thread whose program is a file. A thread inherits the command line of the process, and
+ * Node refuses to run a file with `--input-type`, which belongs to `--eval`: every thread would fail.
  */
 export function threadOptions(): { readonly execArgv?: string[] } {
   const { process } = globalThis as {

@@ -31,7 +31,9 @@ export class Gate {
     }
   }
 
-  /** Enters if no one is in the way: {@link leave} must follow. Otherwise {@link wait}. */
+  /**
+   * Admits the caller if nothing excludes it: {@link leave} must follow. Otherwise call {@link wait}.
+   */
   enter(mode: Mode): boolean {
     if (this.#waiting.size > 0 || !this.#admits(mode)) return false;
     this.#running = mode === "exclusive" ? -1 : this.#running + 1;
@@ -40,7 +42,7 @@ export class Gate {
 
   /**
    * Waits for admission; {@link leave} must follow. If the signal aborts first, this rejects and admits
-   * whoever only this waiter held back.
+   * the operations that only this waiter held back.
    */
   async wait(mode: Mode, { signal }: OperationOptions = {}): Promise<void> {
     await this.#waiting.wait(mode, signal, () => this.#admit());

@@ -1,6 +1,6 @@
 import { WaitQueue } from "./wait-queue.js";
 
-/** Runs at most so many pieces of work at once, and the others in the order in which they came. */
+/** Limits how many asynchronous calls run at once. The others wait, first in, first out. */
 export class Semaphore {
   #free: number;
   readonly #waiting = new WaitQueue();
@@ -10,7 +10,7 @@ export class Semaphore {
     this.#free = most;
   }
 
-  /** Runs `work` at once if it may, before this returns. */
+  /** Runs `work`, within this call if the limit allows it. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await this.#waiting.wait();

@@ -47,7 +47,7 @@ export class WaitQueue<T = void> {
       const forget = onAbort(signal, () => {
         wait.isAborted = true;
         this.#aborted++;
-        this.#closeUp();
+        this.#compact();
         reject(signal.reason);
         left?.();
       });
@@ -91,7 +91,7 @@ export class WaitQueue<T = void> {
    * Drops aborted waits once they are half of the array: behind one long wait, many may come and
    * give up.
    */
-  #closeUp(): void {
+  #compact(): void {
     if (2 * this.#aborted < this.#waits.length) return;
     this.#waits = this.#waits.slice(this.#start).filter((wait) => !wait.isAborted);
     this.#start = 0;

@@ -1,6 +1,6 @@
 /**
- * An empty object with room for this many properties. One that begins without room is given some eight
- * times until it has 26: a million records of as many take 0.3 s instead of 1.4.
+ * Makes an empty object with room for this many properties. V8 gives an object without room more of it
+ * some eight times until it has 26: a million records of 26 take 1.4 s without room, and 0.3 s with it.
  */
 export function recordOf(properties: number): Record<string, unknown> {
   if (properties < LEAST || properties > MOST) return {};
@@ -8,7 +8,9 @@ export function recordOf(properties: number): Record<string, unknown> {
   return new types[properties](false);
 }
 
-/** Sets a field of a plain object. To assign to `__proto__` would set the object's prototype instead. */
+/**
+ * Sets a field of a plain object. Assigning to `__proto__` would set the object's prototype instead.
+ */
 export function setField(record: Record<string, unknown>, name: string, value: unknown): void {
   if (name !== "__proto__") record[name] = value;
   else Object.defineProperty(record, name, { ...ORDINARY, value });
@@ -16,7 +18,7 @@ export function setField(record: Record<string, unknown>, name: string, value: u
 
 const ORDINARY = { configurable: true, enumerable: true, writable: true };
 
-/** Fewer have room, or get it at once. */
+/** V8 gives objects with fewer properties their room in one step. */
 const LEAST = 9;
 const MOST = 32;
 const types: (RecordType | undefined)[] = [];

@@ -126,7 +126,7 @@ const UNSAFE_RUN = /[^-_.() A-Za-z0-9]+/g;
 const RESERVED = /^(?:\.\.?$|\.partd|\.lock$)/;
 const EMPTY = "%";
 
-/** @throws `ERR_PARTD_KEY` for what only says that it is a tuple. */
+/** @throws `ERR_PARTD_KEY` for an object that only claims to be a tuple. */
 function partsOf({ parts }: Tuple): readonly string[] {
   const isMade = Array.isArray(parts) && parts.length >= 2;
   if (isMade && parts.every((part) => typeof part === "string")) return parts;

@@ -198,7 +198,7 @@ export class Blocks {
     this.#chains.append(value, bytes, owned);
     const length = this.length(value);
     this.#ranks.update(value, length);
-    this.#chains.ease(value, toNextRank(length) - 1);
+    this.#chains.grant(value, toNextRank(length) - 1);
   }
 
   #add(key: string, bytes: Uint8Array, owned: boolean): void {
@@ -214,7 +214,7 @@ export class Blocks {
       throw error;
     }
     this.#ranks.place(value, bytes.length);
-    this.#chains.ease(value, toNextRank(bytes.length) - 1);
+    this.#chains.grant(value, toNextRank(bytes.length) - 1);
   }
 
   #shrink(key: string, byteLength: number): void {

@@ -29,15 +29,15 @@ export class Chains {
   }
 
   /**
-   * Adds bytes if they fit into what `ease` has marked, as most do. Returns false if not, and adds
-   * nothing: then call `append`, and `ease` again.
+   * Adds bytes if they fit into what {@link grant} allows, as most do. Returns false if not, and adds
+   * nothing: then call `append`, and `grant` again.
    */
   add(number: number, bytes: Uint8Array): boolean {
     const rows = this.#rows;
     const row = number * ROW;
     const end = rows[row + END] as number;
     const { length } = bytes;
-    if (end + length > (rows[row + EASY] as number)) return false;
+    if (end + length > (rows[row + GRANTED] as number)) return false;
     this.#arena.block(rows[row + LAST] as number).set(bytes, end);
     rows[row + END] = end + length;
     rows[row + ROOM] = (rows[row + ROOM] as number) - length;
@@ -54,11 +54,12 @@ export class Chains {
     }
   }
 
-  /** Marks the next `length` bytes, or as many as there is room for, to be added by `add`. */
-  ease(number: number, length: number): void {
+  /** Allows {@link add} to write the next `length` bytes, or as many as there is room for. */
+  grant(number: number, length: number): void {
     const rows = this.#rows;
     const row = number * ROW;
-    rows[row + EASY] = (rows[row + END] as number) + Math.min(rows[row + ROOM] as number, length);
+    rows[row + GRANTED] =
+      (rows[row + END] as number) + Math.min(rows[row + ROOM] as number, length);
   }
 
   /** Loads a chain into an object, the same one each time. Call `put` if it was changed. */
@@ -84,7 +85,7 @@ export class Chains {
     rows[row + SKIP] = chain.skip;
     rows[row + ROOM] = chain.room;
     rows[row + END] = chain.end;
-    rows[row + EASY] = 0;
+    rows[row + GRANTED] = 0;
     rows[row + LENGTH] = chain.length;
   }
 
@@ -109,8 +110,8 @@ const SKIP = 2;
 const ROOM = 3;
 /** Where the next byte goes, in the block of the last extent. */
 const END = 4;
-/** Up to where `add` may write without a check: see `ease`. */
-const EASY = 5;
+/** Up to where `add` may write without a check: see `grant`. */
+const GRANTED = 5;
 /** Total bytes. */
 const LENGTH = 6;
 /** Numbers in a row: 64 bytes. */

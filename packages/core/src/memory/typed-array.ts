@@ -1,7 +1,7 @@
 /**
- * What a typed array is, by the getters of all typed arrays: neither its class nor a property of its own can
- * replace them. `classOf` is the name of its built-in class, also of another realm, and `undefined` for all that is
- * no typed array; the others throw for that.
+ * Getters that all typed arrays share, which neither a subclass nor an own property can replace.
+ * `classOf` returns the name of the built-in class, also for an array of another realm, and `undefined`
+ * for anything but a typed array; the others throw for that.
  */
 export const classOf = getterOf<string | undefined>(Symbol.toStringTag);
 export const bufferOf = getterOf<ArrayBuffer>("buffer");
@@ -10,7 +10,7 @@ export const offsetOf = getterOf<number>("byteOffset");
 export const lengthOf = getterOf<number>("length");
 export const byteLengthOf = getterOf<number>("byteLength");
 
-/** The bytes of a typed array: a plain array over the same memory, of which everything is true. */
+/** A plain Uint8Array over the memory of a typed array, whose properties and methods can be trusted. */
 export function viewOf(array: ArrayBufferView): Uint8Array<ArrayBuffer> {
   return new Uint8Array(bufferOf.call(array), offsetOf.call(array), byteLengthOf.call(array));
 }

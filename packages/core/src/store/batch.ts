@@ -117,9 +117,10 @@ export function entriesOf<V>(data: Entries<V>): Iterable<readonly [Key, V]> {
 }
 
 /**
- * The bytes of a value. Those of a subclass, or of an array with a `length`, `subarray` or place of its own,
- * become a plain array over the same memory: that `length` may lie, `Symbol.species` may make something else of
- * a part, and what sends bytes, such as a socket, asks for their `buffer`. From here on `length` is true.
+ * The bytes of a value. A subclass, or an array with a `length`, `subarray` or place of its own,
+ * becomes a plain array over the same memory: its `length` may lie, `Symbol.species` may change what a
+ * part is, and whatever sends bytes, such as a socket, asks for their `buffer`. From here on `length`
+ * can be trusted.
  *
  * @throws `ERR_PARTD_VALUE` unless `value` is bytes, and if its memory was transferred or made shorter:
  *   the bytes would look like none.

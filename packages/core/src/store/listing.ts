@@ -5,7 +5,7 @@ import { concatBytes } from "../memory/bytes.js";
 import { checkOperation } from "./operation-options.js";
 import type { EntriesOptions, KeysOptions, LowerStore, OperationOptions, Store } from "./store.js";
 
-// The listings of any store, by its `keys`, `get` and `stream`: for what has no cheaper way.
+// Listings by the `keys`, `get` and `stream` of any store, for stores without a cheaper way.
 
 /**
  * Yields every key of `store` with its value. Keys are read in groups if their sizes are known.
