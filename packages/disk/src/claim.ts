@@ -50,7 +50,7 @@ export class Claim {
     readonly directory: string;
     readonly staleMs: number;
     readonly exclusive: boolean;
-    /** Those of the claiming store. */
+    /** The waiting calls of the claiming store. */
     readonly waiters: LockWaiters;
     readonly isBusy: () => boolean;
     readonly onRelease: () => void;
@@ -169,7 +169,7 @@ export class Claim {
     const entries = this.#folder.entries(this.#own);
     this.#fences = entries.filter(({ role }) => role === "fence");
     this.#marks = entries.filter(({ role }) => isMark(role));
-    const inTheWay = exclusive ? TO_HAVE_ALONE : TO_SHARE;
+    const inTheWay = exclusive ? EXCLUDE_EXCLUSIVE : EXCLUDE_SHARED;
     this.#obstacles = entries.filter(
       ({ role, token }) => inTheWay.has(role) && (!isMark(role) || this.#waiters.isAhead(token)),
     );
@@ -245,8 +245,8 @@ function withCode(code: string): Error {
 }
 
 /** The files of others that are in the way of an exclusive claim, and of a shared one. */
-const TO_HAVE_ALONE: ReadonlySet<Role> = new Set(["exclusive", "shared", "wants", "waits"]);
-const TO_SHARE: ReadonlySet<Role> = new Set(["exclusive", "fence", "wants"]);
+const EXCLUDE_EXCLUSIVE: ReadonlySet<Role> = new Set(["exclusive", "shared", "wants", "waits"]);
+const EXCLUDE_SHARED: ReadonlySet<Role> = new Set(["exclusive", "fence", "wants"]);
 const LONG_AGO = new Date(0);
 
 type Lockfile = typeof import("proper-lockfile");
@@ -273,7 +273,10 @@ function loadLockfile(): Promise<Lockfile> {
   return loading;
 }
 
-/** The error for a bundle that uses `proper-lockfile` before it has run: it was inlined behind us. */
+/**
+ * The error if `proper-lockfile` is used before it has run, because a bundler has inlined it after this
+ * module.
+ */
 function notEvaluated(): PartdError {
   return new PartdError(
     "ERR_PARTD_IO",

@@ -36,8 +36,8 @@ export class LockFolder {
   }
 
   /**
-   * What owners other than `own` have and want. Removes the files of dead waiters. Of very many
-   * files, in a folder from elsewhere, each look judges some, so that it is short.
+   * Lists the files of owners other than `own`, and removes those of dead waiters. A folder from
+   * elsewhere may have very many files: each look judges some of them, so that it is short.
    */
   entries(own: ReadonlySet<string>): LockEntry[] {
     let names: string[];
@@ -158,7 +158,7 @@ export class LockFolder {
     const state = states.get(owner) ?? stateOf(token);
     states.set(owner, state);
     if (state === "ended") return "ended";
-    // A waiter's mark only makes others polite: one of an earlier boot is not worth watching.
+    // A waiter's mark only asks others to yield: one of an earlier boot is not worth watching.
     if (isMark(role) && state === "unknown") return "ended";
     const now = performance.now();
     let stats: fs.Stats;
@@ -168,8 +168,8 @@ export class LockFolder {
       return undefined; // It is gone, or the next look will tell.
     }
     const { mtimeMs, ctimeMs } = stats;
-    // Nor one that was not renewed: a program that runs for less than staleMs would always give way to
-    // it. If the clock was merely set, its waiter soon makes it again.
+    // Nor is one that was not renewed: a program that runs for less than staleMs would always yield to
+    // it. If only the clock was set, the waiter soon makes its mark again.
     if (isMark(role) && Date.now() - mtimeMs > this.#staleMs) return "silent";
     const before = this.#watched.get(name);
     if (!before || before.mtimeMs !== mtimeMs || before.ctimeMs !== ctimeMs) {

@@ -21,7 +21,7 @@ export interface LockWaitersOptions {
 export class LockWaiters {
   /** The token of this store's mark, another one for each wait. */
   token = uniqueToken();
-  /** Tokens of those who go first. Before the first mark, all others do. */
+  /** Tokens of the waiters ahead of this one. Before its first mark, all others are. */
   #ahead: ReadonlySet<string> | undefined;
   readonly #folder: LockFolder;
   readonly #directory: string;
@@ -103,7 +103,7 @@ export class LockWaiters {
     return this.#ahead?.has(token) ?? true;
   }
 
-  /** Waits no longer for those ahead, which leave a free lock alone. */
+  /** Goes ahead of the other waiters, which do not take a free lock. */
   overtake(): void {
     this.#ahead = new Set();
   }

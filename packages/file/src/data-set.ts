@@ -81,7 +81,7 @@ export class DataSet implements Recoverable {
    * changed it. The check costs 1 µs for each file.
    */
   begin(): void {
-    if (this.#underWay++ === 0) this.files.doubt();
+    if (this.#underWay++ === 0) this.files.recheckKept();
   }
 
   end(): void {

@@ -269,7 +269,7 @@ function parseLine(line: string): Touched | undefined {
 function corrupt(path: string, offset: number, what: string): PartdError {
   return new PartdError(
     "ERR_PARTD_CORRUPT",
-    `${path} tells of ${what}, which no store writes, so that nothing was done. If the directory comes from elsewhere, do not trust it; otherwise remove the journal: an append that was under way when its process ended may then be there in part.`,
+    `${path} describes ${what}, which no store writes, so nothing was done. If the directory comes from elsewhere, do not trust it; otherwise remove the journal: an append that was under way when its process ended may then be there in part.`,
     { path, offset: RECORDS + offset },
   );
 }

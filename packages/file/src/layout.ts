@@ -197,8 +197,8 @@ export class Layout {
   }
 
   /**
-   * Whether the directory, in which no store has been, has files that pass for keys. Python's partd
-   * leaves its lock beside those that it writes.
+   * Whether the directory, in which no store has been, has files that look like keys. Python's partd
+   * leaves its lock beside the files that it writes.
    */
   async #holdsOthers(): Promise<boolean> {
     let names: string[];

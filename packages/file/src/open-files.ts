@@ -56,15 +56,13 @@ export class OpenFiles {
    * keys were removed since, all are closed, because their names may be gone.
    */
   async beginLease(removals: number): Promise<void> {
-    this.doubt();
+    this.recheckKept();
     if (removals !== this.#removals) await this.closeAll();
     this.#removals = removals;
   }
 
-  /**
-   * Makes kept files be checked before they are used again: other programs may have changed them.
-   */
-  doubt(): void {
+  /** Has all kept files checked before they are used again: other programs may have changed them. */
+  recheckKept(): void {
     this.#generation++;
   }
 
