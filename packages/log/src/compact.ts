@@ -38,7 +38,7 @@ export interface CompactOptions {
   readonly indexMemory: number;
   readonly salvage: boolean;
   /** Runs `critical` under the exclusive lock of the data set. */
-  readonly alone: <T>(critical: () => Promise<T>) => Promise<T>;
+  readonly exclusive: <T>(critical: () => Promise<T>) => Promise<T>;
 }
 
 /**
@@ -47,7 +47,7 @@ export interface CompactOptions {
  * written meanwhile are in segments that stay.
  */
 export async function compact(dataSet: DataSet, options: CompactOptions): Promise<CompactReport> {
-  const { signal, alone, salvage } = options;
+  const { signal, exclusive, salvage } = options;
   const leftOut = salvage ? new LeftOut() : undefined;
   await dataSet.compaction(signal, async (lease) => {
     /** @returns false if a drop has removed the segments that were to be read. */
@@ -64,12 +64,12 @@ export async function compact(dataSet: DataSet, options: CompactOptions): Promis
       }
     };
     const putInPlace = (old: readonly Segment[], copier: Copier) =>
-      alone(async () => {
+      exclusive(async () => {
         lease.verify();
         await replace(dataSet, old, copier);
       });
 
-    const sealed = await alone(async () => {
+    const sealed = await exclusive(async () => {
       const missing = salvage ? dataSet.relist() : [];
       for (const { path, finished } of missing) {
         leftOut?.addStretch(path, 0, finished?.end ?? 0, "the file is missing");
@@ -120,7 +120,7 @@ async function seal(
   // A crash left these of an earlier compaction. If the list is damaged they may be the only data.
   if (dataSet.inventory.maybeListed() === undefined) {
     dataSet.inventory.remove(() => {
-      dataSet.verifyAlone();
+      dataSet.verifyExclusive();
       lease.verify();
     });
   }

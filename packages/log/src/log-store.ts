@@ -234,7 +234,7 @@ export class LogStore extends BaseStore {
     const { dataSet } = this.#opened;
     let hasBegun = false;
     const run = () =>
-      dataSet.alone({ signal }, () => {
+      dataSet.exclusive({ signal }, () => {
         hasBegun = true;
         return critical();
       });
@@ -281,7 +281,7 @@ export class LogStore extends BaseStore {
         segmentSize: this.#options.segmentSize ?? SEGMENT_SIZE,
         indexMemory: this.#indexMemory / 2,
         salvage: this.#options.salvage ?? false,
-        alone: (critical) => this.withLock(critical, { signal }),
+        exclusive: (critical) => this.withLock(critical, { signal }),
       }),
     );
   }

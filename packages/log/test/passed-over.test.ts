@@ -43,12 +43,12 @@ async function filled(directory: string): Promise<void> {
 function compaction(directory: string, stop: 1 | 2, meanwhile: () => Promise<void>) {
   const dataSet = new DataSet(directory);
   let times = 0;
-  const alone = async <T>(critical: () => Promise<T>): Promise<T> => {
+  const exclusive = async <T>(critical: () => Promise<T>): Promise<T> => {
     if (++times === stop) await meanwhile();
-    return dataSet.alone({}, critical);
+    return dataSet.exclusive({}, critical);
   };
   const { signal } = new AbortController();
-  return compact(dataSet, { ...SIZES, signal, onProgress: undefined, alone }).finally(() =>
+  return compact(dataSet, { ...SIZES, signal, onProgress: undefined, exclusive }).finally(() =>
     dataSet.close(),
   );
 }
@@ -213,9 +213,9 @@ test("a compaction that is passed over after its last line, which is lost, loses
   const other = new DataSet(directory);
   other.sync();
   const goOn = stopAfterLine(dataSet, other, "compacted");
-  const alone = <T>(critical: () => Promise<T>) => dataSet.alone({}, critical);
+  const exclusive = <T>(critical: () => Promise<T>) => dataSet.exclusive({}, critical);
   const { signal } = new AbortController();
-  const compacted = compact(dataSet, { ...SIZES, signal, onProgress: undefined, alone });
+  const compacted = compact(dataSet, { ...SIZES, signal, onProgress: undefined, exclusive });
   await expect(compacted).rejects.toMatchObject(LOST);
   goOn();
   await dataSet.close();

@@ -37,8 +37,8 @@ export class DataSet {
   readonly lock: DirectoryLock;
   readonly #compaction: DirectoryLock;
   readonly #salvage: boolean;
-  /** The lease of the exclusive section, while this store is in one. */
-  #alone: Lease | undefined;
+  /** The lease of this store's exclusive section, during one. */
+  #exclusiveLease: Lease | undefined;
   /** Lets one call of this store compact at a time, since all share one lease of that lock. */
   readonly #compactions = new Gate();
   readonly manifest: Manifest;
@@ -107,7 +107,7 @@ export class DataSet {
         if (pace.isOver) await pace.rest();
       }
       const { lost } = this.manifest;
-      if (lost.length > 0) await this.alone({}, async () => this.#announceLost(lost));
+      if (lost.length > 0) await this.exclusive({}, async () => this.#announceLost(lost));
     } catch (error) {
       await this.close();
       throw ifSystemError({ action: "open", path: this.directory }, error);
@@ -145,14 +145,14 @@ export class DataSet {
   }
 
   /** Runs `critical` under the exclusive lock. */
-  alone<T>(wait: LockWait, critical: () => Promise<T>): Promise<T> {
+  exclusive<T>(wait: LockWait, critical: () => Promise<T>): Promise<T> {
     return this.lock.section(wait, async (lease) => {
-      this.#alone = lease;
+      this.#exclusiveLease = lease;
       try {
         this.sync();
         return await critical();
       } finally {
-        this.#alone = undefined;
+        this.#exclusiveLease = undefined;
       }
     });
   }
@@ -161,8 +161,8 @@ export class DataSet {
    * @throws `ERR_PARTD_LOCK` if this store was in an exclusive section and another store has passed it
    *   over.
    */
-  verifyAlone(): void {
-    this.#alone?.verify();
+  verifyExclusive(): void {
+    this.#exclusiveLease?.verify();
   }
 
   /** Learns of every record whose append resolved before this call, in any process. */
@@ -182,11 +182,11 @@ export class DataSet {
   /**
    * Adds lines to the manifest, and applies them and all before.
    *
-   * @param lease the lease under which they are added. Default: that of {@link alone}.
+   * @param lease the lease under which they are added. Default: that of {@link exclusive}.
    * @throws `ERR_PARTD_LOCK` if the lease was lost. It is then unknown whether the lines count: the
    *   next holder may have read them in time, or have replaced the manifest without them.
    */
-  announce(lines: readonly ManifestLine[], durable: boolean, lease = this.#alone): void {
+  announce(lines: readonly ManifestLine[], durable: boolean, lease = this.#exclusiveLease): void {
     lease?.verify();
     this.manifest.add(lines, durable);
     lease?.confirm();
@@ -200,7 +200,7 @@ export class DataSet {
     const line = ["drop", String(this.list.clock())] as const;
     await this.reserve.spend(async () => this.announce([line], durable));
     const left = "all keys are gone, and what is left of the files only takes space";
-    this.inventory.remove(() => this.verifyAlone(), left);
+    this.inventory.remove(() => this.verifyExclusive(), left);
     this.condense();
   }
 
@@ -213,7 +213,7 @@ export class DataSet {
     try {
       const { inventory } = this;
       if (inventory.maybeListed() !== undefined || inventory.unlisted().length > 0) return;
-      this.manifest.condense(this.list.essence(inventory.unlisted()), () => this.verifyAlone());
+      this.manifest.condense(this.list.essence(inventory.unlisted()), () => this.verifyExclusive());
     } catch {
       // A full disk: try again another time.
     }

@@ -5,7 +5,8 @@ import { systemError } from "@partd/disk";
 import { isBaseHeader, SEGMENT_HEADER } from "../format/layout.js";
 import type { ManifestLine } from "../format/manifest-line.js";
 import { firstBytes } from "../open-files.js";
-import { isBlank, type Manifest } from "./manifest.js";
+import type { Manifest } from "./manifest.js";
+import { isBlank } from "./manifest-file.js";
 import { mayRun, type Segment } from "./segment.js";
 import type { SegmentList } from "./segment-list.js";
 

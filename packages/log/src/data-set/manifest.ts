@@ -1,28 +1,7 @@
-import {
-  constants,
-  existsSync,
-  fdatasyncSync,
-  fstatSync,
-  linkSync,
-  openSync,
-  readdirSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { fdatasyncSync, fstatSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
 import { PartdError } from "@partd/core";
-import {
-  closeFile,
-  readAllSync,
-  syncDirectory,
-  systemError,
-  uniqueToken,
-  writeAllSync,
-} from "@partd/disk";
-import { checkVersion } from "../format/layout.js";
+import { closeFile, readAllSync, syncDirectory, systemError } from "@partd/disk";
 import {
   formatLine,
   HEADING_LENGTH,
@@ -31,7 +10,15 @@ import {
   manifestText,
   parseLine,
 } from "../format/manifest-line.js";
-import { firstBytes } from "../open-files.js";
+import {
+  draftsOf,
+  LONGEST,
+  makeManifest,
+  openManifest,
+  removeDrafts,
+  tooLong,
+  writeDraft,
+} from "./manifest-file.js";
 import { mayRun } from "./segment.js";
 
 /**
@@ -275,129 +262,11 @@ export class Manifest {
   }
 }
 
-/**
- * Creates the file with its first lines in it; of several processes, the first wins. A blank file gets
- * its heading, unless `lines` throws.
- *
- * @returns the lines that a blank file lacks.
- */
-function makeManifest(path: string, lines: () => readonly ManifestLine[]): readonly ManifestLine[] {
-  if (isBlank(path)) {
-    try {
-      const lost = lines();
-      fillBlank(path);
-      return lost;
-    } catch (error) {
-      if (isBlank(path)) throw error;
-      return []; // Another process has filled it meanwhile, and added the segments that `lines` found.
-    }
-  }
-  if (existsSync(path)) return [];
-  const draft = writeDraft(path, manifestText(lines()));
-  try {
-    linkSync(draft, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST" && !existsSync(path)) throw error;
-  } finally {
-    rmSync(draft, { force: true });
-  }
-  return [];
-}
-
-/**
- * Writes the heading into a file without bytes or of zeros, and line feeds over the other zeros. It is the
- * same file, and every process writes the same: if two do it at once, the lines that the first has added
- * since stay behind what the second writes. To replace the file would lose them.
- */
-function fillBlank(path: string): void {
-  const fd = openSync(path, "r+");
-  try {
-    const { size } = fstatSync(fd);
-    if (size > LONGEST) throw tooLong(path, size);
-    const zeros = Buffer.alloc(size);
-    readAllSync(fd, zeros, 0);
-    if (zeros.some((byte) => byte !== 0)) return;
-    const heading = Buffer.from(manifestText([]), "latin1");
-    const filled = Buffer.alloc(Math.max(size, heading.length), "\n");
-    heading.copy(filled);
-    writeAllSync(fd, filled, 0);
-    fdatasyncSync(fd);
-  } finally {
-    closeFile(fd);
-  }
-}
-
-/** Whether the file exists and begins with nothing or with zeros, as a power failure may leave it. */
-export function isBlank(path: string): boolean {
-  return firstBytes(path, 64)?.every((byte) => byte === 0) ?? false;
-}
-
-/** Opens the file. @returns its descriptor, and where its lines begin. */
-function openManifest(path: string, salvage: boolean): [fd: number, start: number] {
-  const fd = openSync(path, constants.O_RDWR | constants.O_APPEND);
-  try {
-    const first = Buffer.alloc(64);
-    const length = readSync(fd, first, 0, 64, 0);
-    const [, version] = /^partd-log (\d+)\n/.exec(first.toString("latin1", 0, length)) ?? [];
-    if (!version) {
-      if (salvage) return [fd, 0];
-      throw new PartdError(
-        "ERR_PARTD_CORRUPT",
-        `${path} is no manifest of a LogStore, or its first line is damaged. { salvage: true } reads the others.`,
-        { path },
-      );
-    }
-    checkVersion(Number(version), path);
-    return [fd, first.indexOf("\n") + 1];
-  } catch (error) {
-    closeFile(fd);
-    throw error;
-  }
-}
-
-function writeDraft(path: string, text: string): string {
-  const draft = `${path}.${uniqueToken()}`;
-  const fd = openSync(draft, "wx");
-  try {
-    writeAllSync(fd, Buffer.from(text, "latin1"), 0);
-    fdatasyncSync(fd);
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  } finally {
-    closeFile(fd);
-  }
-  return draft;
-}
-
-/** Removes drafts, except those whose owner `isNeeded`. */
-function removeDrafts(path: string, isNeeded: (token: string) => boolean): void {
-  for (const draft of draftsOf(path)) {
-    if (!isNeeded(draft.slice(path.length + 1))) rmSync(draft, { force: true });
-  }
-}
-
-function draftsOf(path: string): string[] {
-  const names = readdirSync(dirname(path));
-  const drafts = names.filter((name) => name.startsWith(`${basename(path)}.`));
-  return drafts.map((name) => join(dirname(path), name));
-}
-
-function tooLong(path: string, size: number): PartdError {
-  return new PartdError(
-    "ERR_PARTD_CORRUPT",
-    `${path} has ${size} bytes, more than a LogStore writes, and was not read; do not trust where the data set comes from.`,
-    { path },
-  );
-}
-
 /** A manifest of up to this many bytes is not worth replacing. */
 const LONG = 4096;
 /** Bytes that are read at once: some 3,000 lines, in a few milliseconds. */
 const SLICE = 2 ** 18;
 /** From this many bytes on no segment is added: some 290,000 segments, if none was compacted. */
 const FULL = 2 ** 25;
-/** The longest manifest that is read, in bytes. */
-const LONGEST = 2 ** 26;
 /** The most damaged lines whose offsets are kept. */
 const MOST_DAMAGED = 1_000;

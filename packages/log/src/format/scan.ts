@@ -156,7 +156,8 @@ function decodeChecked(
       const length = reader.next();
       const end = reader.at + length;
       // A definition takes three bytes or more, all of them earlier in the file.
-      if (length === 0 || end > crcs || local > payload / 2) throw new RangeError("a key is none");
+      if (length === 0 || end > crcs || local > payload / 2)
+        throw new RangeError("a key is not valid");
       locals[local] = keys.number(keyText(bytes, reader.at, end));
       reader.at = end;
     }
@@ -244,7 +245,7 @@ const NO_KEY = /[^%/\w.() -]/;
 
 function keyText(bytes: Buffer, from: number, to: number): string {
   const text = bytes.toString("latin1", from, to);
-  if (NO_KEY.test(text)) throw new RangeError("a key is none");
+  if (NO_KEY.test(text)) throw new RangeError("a key is not valid");
   return text;
 }
 

@@ -171,7 +171,10 @@ async function planInTurn(
   return { segments: plans, sweeps: [], lengths };
 }
 
-/** Whether most rows are wanted: a walk through all beats following chains, which jump about in memory. */
+/**
+ * Whether most rows are wanted: then visiting all rows in order is faster than following chains through
+ * memory.
+ */
 function isWorthSweeping(parts: readonly Part[], slots: number): boolean {
   const rows = parts.reduce((sum, { end }) => sum + end, 0);
   return rows > 1024 && parts.every(({ index, end }) => slots > index.keyEnd / 4 || end <= 1024);

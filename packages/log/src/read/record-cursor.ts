@@ -323,7 +323,7 @@ interface Opened {
 function check(result: Result): void {
   if (result === Result.ok) return;
   if (result === Result.cutShort) throw new RangeError("a number is cut short");
-  throw new RangeError(result === Result.badKey ? "a key is none" : "an entry is too long");
+  throw new RangeError(result === Result.badKey ? "a key is not valid" : "an entry is too long");
 }
 
 type Three = [number, number, number];

@@ -273,7 +273,7 @@ export class Gathering {
     ranges[i + 2] = length;
   }
 
-  /** Copies what was added to the values, and moves the offsets behind it. */
+  /** Copies what was added to the values, and advances their offsets. */
   handOut(values: readonly Uint8Array[], offsets: Float64Array): void {
     const ranges = this.#ranges.byteOffset;
     const { buffer } = this.#runs;
