@@ -190,6 +190,6 @@ function isHopeless(connection: Connection): boolean {
 export function lockTimeout(holder: string, milliseconds: number): PartdError {
   return new PartdError(
     "ERR_PARTD_LOCK",
-    `The store's lock was not to be had within ${milliseconds} ms: it is held by ${holder}.`,
+    `The store's lock could not be had within ${milliseconds} ms: it is held by ${holder}.`,
   );
 }

@@ -148,7 +148,7 @@ export function strangeReply(reply: unknown, { address }: Connection): PartdErro
   const text = JSON.stringify(String(reply)).slice(0, 100);
   return new PartdError(
     "ERR_PARTD_PROTOCOL",
-    `The server at ${address} answered ${text}, as no Redis server does: check that it is a Redis server that listens there, and what stands before it.`,
+    `The server at ${address} answered ${text}, which no Redis server does: check that a Redis server listens there, and the proxies in front of it.`,
     { address },
   );
 }

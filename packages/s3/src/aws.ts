@@ -40,7 +40,7 @@ export function awsClient(client: S3Client): ObjectClient {
         (Body as Partial<Readable> | undefined)?.destroy?.();
         throw new PartdError(
           "ERR_PARTD_PROTOCOL",
-          `The server answered a request for ${range} of s3://${bucket}/${key} by the whole object: it, or a proxy before it, does not know Range, which the store needs; use another endpoint.`,
+          `The server answered a request for ${range} of s3://${bucket}/${key} with the whole object: it, or a proxy in front of it, does not support Range, which the store needs; use another endpoint.`,
           { address: key },
         );
       }
@@ -49,7 +49,8 @@ export function awsClient(client: S3Client): ObjectClient {
     },
 
     list: async ({ bucket, prefix, startAfter, signal }: ListRequest): Promise<ListPage> => {
-      // A page may be empty though more follow. No name stands in it, behind which to go on.
+      // A page may be empty although more follow: it has no name after which to continue, so use the
+      // token.
       let token: string | undefined;
       let page: ListObjectsV2CommandOutput;
       for (;;) {

@@ -256,7 +256,7 @@ export class S3Store extends BaseStore {
     { operation }: ExclusivePurpose,
   ): Promise<T> {
     await this.#writer.idle();
-    return operation === "delete" ? critical() : this.#dataSet.alone(critical, signal);
+    return operation === "delete" ? critical() : this.#dataSet.exclusive(critical, signal);
   }
 
   protected override async _close(): Promise<void> {

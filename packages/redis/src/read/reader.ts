@@ -360,7 +360,7 @@ function gone(key: string, cause: unknown): PartdError {
 export const WINDOW_BYTES = 1 << 20;
 const UNKEPT: Extent = { limit: WINDOW_BYTES, isKept: false };
 const KEPT: Extent = { limit: WINDOW_BYTES, isKept: true };
-/** Keys in one step: of more, most would be left for the next. */
+/** Keys in one step: with more, most would be left for the next step. */
 export const GROUP_KEYS = 128;
 /** LRANGE commands on their way for one value. */
 const LISTS_AHEAD = 2;

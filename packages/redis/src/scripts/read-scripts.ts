@@ -45,9 +45,9 @@ local function reading(reads, name)
 end`;
 
 /**
- * Reads values from their beginning, as many as fit. One that LRANGE reads sooner is only looked at: a
- * script's strings are hashed byte by byte. LRANGE has no limit in bytes, so it is for values that are
- * short, or of long chunks.
+ * Reads values from their beginning, as many as fit. A value that LRANGE reads faster is only measured:
+ * Redis hashes each string of a script byte by byte. LRANGE has no limit in bytes, so it is for values
+ * that are short, or of long chunks.
  *
  * KEYS …: keys, reads, v of each. ARGV …: the limit in bytes, "1" to note that they are being read, "1"
  * to leave some to LRANGE, "1" if keys expire.

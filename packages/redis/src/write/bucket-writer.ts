@@ -26,7 +26,7 @@ export class BucketWriter {
   #recovering: Promise<void> | undefined;
   #begun = false;
   /** Whether a change was given up that may still be carried out. */
-  #isInDoubt = false;
+  #isUncertain = false;
   #idle: (() => void)[] = [];
 
   constructor(session: Session, bucket: BucketNames) {
@@ -83,8 +83,8 @@ export class BucketWriter {
 
   #pump(): void {
     if (this.#recovering) return;
-    if (this.#isInDoubt && this.#waiting.length > 0) {
-      this.#recover(() => this.#clearDoubt());
+    if (this.#isUncertain && this.#waiting.length > 0) {
+      this.#recover(() => this.#resolveUncertainty());
       return;
     }
     while (this.#waiting.length > 0 && this.#inFlight.length < this.#session.limits.maxInFlight) {
@@ -179,7 +179,7 @@ export class BucketWriter {
         call.change.reject(error);
       }
       // The changes behind it may have been carried out or not: reject them with the same error.
-      if (this.#isInDoubt) {
+      if (this.#isUncertain) {
         for (const behind of this.#inFlight.splice(0)) behind.change.reject(error);
       }
     }
@@ -193,13 +193,12 @@ export class BucketWriter {
     const isAnySent = this.#inFlight.some(
       ({ trouble }) => trouble?.kind === "away" && trouble.isSent,
     );
-    if (isAnySent) await this.#clearDoubt();
+    if (isAnySent) await this.#resolveUncertainty();
     call.number = this.#last + 1;
   }
 
   /**
-   * Repeats a call until it is carried out. Returns undefined, or the error that it failed with for
-   * good.
+   * Repeats a call until it is carried out. Returns undefined, or the error that no repetition changes.
    */
   async #persist(call: Call): Promise<unknown> {
     const patience = new Patience(this.#session.connection, this.#session.limits);
@@ -217,9 +216,9 @@ export class BucketWriter {
       if (refusal) {
         if (trouble.kind === "replicas") this.#last = call.number; // The change was made.
         // Its number may be taken: then the server would take the next change for a repetition.
-        if (trouble.kind === "final" && trouble.isInScript) this.#isInDoubt = true;
+        if (trouble.kind === "final" && trouble.isInScript) this.#isUncertain = true;
         if (trouble.kind !== "away" || !isSent) return refusal;
-        this.#isInDoubt = true;
+        this.#isUncertain = true;
         return unknownOutcome(refusal);
       }
       if (trouble.kind !== "sequence") await patience.rest(trouble);
@@ -230,13 +229,13 @@ export class BucketWriter {
   /**
    * Makes sure that changes given up are not carried out any more, and continues as a new writer.
    */
-  async #clearDoubt(): Promise<void> {
+  async #resolveUncertainty(): Promise<void> {
     try {
       const before = this.#last;
       const last = await this.#end();
       if (last < before) throw this.#session.lose(this.#bucket, last, before);
     } catch (error) {
-      this.#isInDoubt = true;
+      this.#isUncertain = true;
       for (const { change } of this.#inFlight.splice(0)) change.reject(error);
       for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
     }
@@ -250,7 +249,7 @@ export class BucketWriter {
     );
     this.#writer = newWriter();
     this.#last = 0;
-    this.#isInDoubt = false;
+    this.#isUncertain = false;
     return Number(last);
   }
 }

@@ -148,7 +148,7 @@ export class DataSet {
   }
 
   /** Runs `critical` under the lock. What it sees is fixed meanwhile. */
-  async alone<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async exclusive<T>(critical: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const claim = await this.#take(signal);
     this.#claim = claim;
     try {
@@ -192,7 +192,7 @@ export class DataSet {
           await claim.withdraw();
           continue;
         }
-        for (const epoch of state.abandoned) await this.#putDown(epoch, objects);
+        for (const epoch of state.abandoned) await this.#recordCounting(epoch, objects);
         await this.#adopt(listing);
         if (state.older.length > 0) await this.requests.delete(state.older);
         return claim;
@@ -204,8 +204,8 @@ export class DataSet {
     }
   }
 
-  /** Records which commits of a holder that was passed over count: those listed. */
-  async #putDown(epoch: number, objects: readonly ListedObject[]): Promise<void> {
+  /** Records which commits of a passed-over holder count: those that are listed now. */
+  async #recordCounting(epoch: number, objects: readonly ListedObject[]): Promise<void> {
     const all = await this.#segmentsOf(objects);
     const segments = all.filter((segment) => segment.epoch === epoch);
     const name = `${this.folder}${LOST}${hex(epoch, 8)}`;

@@ -5,9 +5,9 @@ import type { Requests } from "../objects/requests.js";
 import type { Segment } from "./segment.js";
 
 /**
- * The tails of segments. Those that fit are kept in memory, and stay: each read goes through all
- * tails in turn, so that a cache of the last used would hold none of them when it is next asked,
- * as soon as one did not fit.
+ * The tails of segments. Tails are kept in memory while they fit, and are not evicted: each read goes
+ * through all of them in turn, so a least-recently-used cache that is one tail too small would never
+ * hit.
  */
 export class Tails {
   readonly #requests: Requests;

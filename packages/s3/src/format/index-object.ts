@@ -102,7 +102,7 @@ export interface BlockPlace {
   readonly end: number;
 }
 
-/** What a segment holds of a key, by an index. */
+/** What an index says that a segment holds of a key. */
 export interface IndexedPiece {
   /** Place in {@link IndexFooter.segments}. */
   readonly place: number;
@@ -118,7 +118,7 @@ export function checkBlock(block: Buffer): void {
   throw new RangeError("the checksum of a block is wrong");
 }
 
-/** The keys of a block in order, each with what reads its pieces. */
+/** The keys of a block in order, each with a function that reads its pieces. */
 export function* keysOf(
   block: Buffer,
 ): Generator<readonly [key: string, pieces: () => IndexedPiece[]], void, undefined> {
@@ -186,7 +186,7 @@ export async function mergeTails(
   return blocks.end(footer, writer);
 }
 
-/** The entries at which several tails stand, those of the lowest key and then of the first tail first. */
+/** The current entries of several tails, ordered by key, then by tail. */
 class Heads {
   /** A binary heap. */
   readonly #heap: Head[] = [];
@@ -202,12 +202,12 @@ class Heads {
     return this.#heap[0] as Head;
   }
 
-  /** Nothing at the end of all. */
+  /** `undefined` when all tails have ended. */
   get firstKey(): string | undefined {
     return this.#heap[0]?.key;
   }
 
-  /** Goes on in the first. */
+  /** Moves the first tail to its next entry. */
   advance(): void {
     const { first } = this;
     const last = first.entry.advance() ? undefined : this.#heap.pop();

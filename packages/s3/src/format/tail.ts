@@ -94,7 +94,7 @@ export class Tail {
       if (count % ANCHOR === 0) this.#anchors.push(start, offset);
       const key = entries.keyBytes;
       if (count > 0 && before.compare(key) >= 0) throw new RangeError("keys are in disorder");
-      if (key.length === 0 || NO_KEY.test(entries.key)) throw new RangeError("a key is none");
+      if (key.length === 0 || NO_KEY.test(entries.key)) throw new RangeError("a key is not valid");
       before = key;
     }
     if (count !== this.count || entries.nextOffset !== this.bodyLength) {

@@ -158,7 +158,7 @@ export class Requests {
     }
   }
 
-  /** Whether the object ends before `end`. Not, if that cannot be found out. */
+  /** Whether the object ends before `end`; false if that cannot be found out. */
   async #isShorter(key: string, end: number, signal: AbortSignal): Promise<boolean> {
     this.counts.list++;
     const request = { bucket: this.#options.bucket, prefix: key, signal };

@@ -87,14 +87,14 @@ export function lengthOf(pieces: readonly Piece[]): number {
   return length;
 }
 
-/** What tells of the values: a block of an index, or the tail of a segment that no index tells of. */
+/** Describes values: a block of an index, or the tail of a segment that no index describes. */
 type Description =
   | { readonly index: Index; readonly block: Buffer }
   | { readonly segment: Segment; readonly tail: Tail };
 
 /**
- * What there is to be looked through for the keys, or for all keys: blocks of indexes first, then tails,
- * each read ahead. Tails in memory need no index.
+ * Yields what may describe values of the keys, or of all keys: first blocks of indexes, then tails,
+ * each read ahead. A segment whose tail is in memory needs no index.
  */
 async function* descriptions(
   dataSet: DataSet,
@@ -118,7 +118,7 @@ async function* descriptions(
   }
 }
 
-/** Reads for each of a list, some ahead. */
+/** Reads for each item of a list, some of them ahead. */
 async function* ahead<S, T>(
   list: readonly S[],
   read: (one: S) => Promise<T>,

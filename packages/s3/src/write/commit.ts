@@ -38,8 +38,8 @@ export async function commit(
   const { partLength, layingOut, spares, signal } = options;
   const bodyLength = bodyLengthOf(changes);
   if (bodyLength > partLength + partLength / 4) return commitInParts(dataSet, id, changes, options);
-  // One after the other: the first is on its way while the next is laid out. Side by side, all of
-  // four would be done as late as the last, and the server would have nothing to do meanwhile.
+  // One at a time: the first object is sent while the next is laid out. Side by side, all four would be
+  // ready only when the last is, and the server would idle until then.
   const { memory, writer } = await layingOut.run(async () => {
     const memory = spares.take(bodyLength + mostTailBytes(changes)); // The tail goes into it, too.
     const body = (length: number) => memory.subarray(0, length);
