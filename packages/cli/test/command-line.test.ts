@@ -190,7 +190,7 @@ describe("mistakes", () => {
   test.each([
     [
       ["serve", "bad", "--origin", "example.org"],
-      '--origin has "example.org", which is none: write it as "https://example.org"',
+      '--origin has "example.org", which is not an origin: write it as "https://example.org"',
     ],
     [["serve", "bad", "--address", "ipc://"], "names no file"],
     [

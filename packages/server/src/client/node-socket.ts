@@ -126,8 +126,9 @@ function hasCertificate(tls: ClientTls | undefined): boolean {
 }
 
 /**
- * A server under Node that does not accept a client's certificate closes the connection behind the
- * handshake, without an alert. Not a final error: one that is killed at that moment looks the same.
+ * A server under Node that does not accept a client's certificate closes the connection after the
+ * handshake, without an alert. This is not a final error: a server that is killed at that moment looks
+ * the same.
  */
 function hungUp(cause: Error): Error {
   return new Error(

@@ -7,8 +7,8 @@ import { KeyNumbers } from "./request-body.js";
 import type { Socket } from "./socket.js";
 
 /**
- * A message of this length is sent, and the next is written in the loop's next turn. The system takes
- * more than a socket's buffer only between turns, so the server can work while we write.
+ * A message of this length is sent, and the next one is written in the event loop's next turn. The
+ * system takes more than a socket's buffer only between turns, so the server can work while we write.
  */
 const MESSAGE_BYTES = 131_072;
 /** After this many answered mutations the client tells the server that it may forget their outcomes. */

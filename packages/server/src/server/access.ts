@@ -120,7 +120,7 @@ function originOf(given: string): string {
   if (url?.host) return given; // Of an extension: chrome-extension://abc.
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `origins has ${JSON.stringify(given)}, which is none: write it as "https://example.org".`,
+    `origins has ${JSON.stringify(given)}, which is not an origin: write it as "https://example.org".`,
   );
 }
 
@@ -130,7 +130,7 @@ function hostNameOf(given: string): string {
   if (url && url.host === url.hostname && url.href === `http://${url.host}/`) return url.hostname;
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `hosts has ${JSON.stringify(given)}, which is no name: write it as "partd.internal", without a port.`,
+    `hosts has ${JSON.stringify(given)}, which is not a host name: write it as "partd.internal", without a port.`,
   );
 }
 

@@ -3,9 +3,9 @@ import { allocateBytes, describeArgument, isBytes } from "@partd/core/author";
 import { LAST, Type } from "../protocol/constants.js";
 import type { Outbox } from "./outbox.js";
 
-// DATA packets: the values and numbers of an answer as they are sent. What the store returned is checked
-// first: a wrong answer then fails one request. Sent on, it would end the connection with all the others, or
-// send memory that the value does not fill.
+// DATA packets: the values and numbers of an answer as they are sent. What the store returned is
+// checked first, so that a wrong answer fails one request. If it were sent, it would end the connection
+// and all its other requests, or reveal memory that the value does not fill.
 
 /** From this many bytes on, a value is sent without a copy. */
 const ATTACH_FROM = 65_536;

@@ -110,7 +110,7 @@ export class NumberedKeys {
     const head = reader.varint();
     if (head % 2 === 0) {
       const key = this.#keys[head / 2];
-      if (!key) throw malformed("a key has a number that stands for none");
+      if (!key) throw malformed("a key has an unknown number");
       return key;
     }
     const length = (head - 1) / 2;

@@ -74,7 +74,7 @@ export class Uploads {
   chunk(reader: MessageReader): Uploaded | undefined {
     const mutation = (reader.flags & MUTATION) !== 0;
     const upload = this.#uploads.get(nameOf(mutation, reader.varint()));
-    if (!upload) throw malformed("a chunk of nothing that was announced");
+    if (!upload) throw malformed("a chunk belongs to no announced upload");
     const body = upload.add(reader.take(reader.left));
     if (!body) {
       this.#go(upload);
