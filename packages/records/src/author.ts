@@ -8,13 +8,13 @@ export type { Column, ColumnType, TypedColumn } from "./table/column-type.js";
 export type { EncodeTable, TableRows } from "./table/table-rows.js";
 
 /**
- * Reads the record batches of Arrow IPC, as `readArrow` does, and tells for each how many bytes of its input are read
- * with it. An input without records has one batch, which has no rows.
+ * Reads the record batches of Arrow IPC, as `readArrow` does, and states with each how many bytes of
+ * its input have been read. An input without records has one batch, which has no rows.
  */
 export const arrowBatches: (
   source: Source,
   options: ReadArrowOptions,
 ) => AsyncGenerator<{ readonly batch: ArrowBatch; readonly bytesRead: number }> = batchesOf;
 
-/** Loads what writes tables, which takes a while to start. */
+/** Loads the writers of tables, which takes a while. */
 export const loadTables = () => import("./table/table-file.js");

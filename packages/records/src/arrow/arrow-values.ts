@@ -1,3 +1,4 @@
+import { setField } from "@partd/core/author";
 import type { Data, DataType, Vector } from "apache-arrow";
 import { parseKeyNumber } from "../json/json-number.js";
 
@@ -21,13 +22,11 @@ export function objectsOf(
       const name = names[i]!;
       const value = members[i]!(index);
       if (name !== "__proto__") object[name] = value;
-      else Object.defineProperty(object, name, { ...OWN, value });
+      else setField(object, name, value);
     }
     return object;
   };
 }
-
-const OWN = { configurable: true, enumerable: true, writable: true };
 
 /**
  * The values of a column. Times, dictionaries with 64-bit indices and unions are read from the column's

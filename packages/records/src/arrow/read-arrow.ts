@@ -80,8 +80,8 @@ interface InputBatch {
   readonly name: string;
   readonly batch: RecordBatch;
   /**
-   * Bytes of the input that are read with it. Of a file, whose batches are read by its index: the batch's share of
-   * all bytes, and that of those before.
+   * Bytes of the input read up to the end of this batch. In a file, whose batches are read by its
+   * index, an estimate: the batch counts for its share of the file.
    */
   readonly bytesRead: number;
 }

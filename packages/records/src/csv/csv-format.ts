@@ -1,5 +1,5 @@
 import { PartdError } from "@partd/core";
-import type { OptionNames } from "@partd/core/author";
+import { type OptionNames, setField } from "@partd/core/author";
 import { parseFieldPath } from "../key/field-path.js";
 import type {
   ByteBatch,
@@ -50,7 +50,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const { delimiter = ",", quote = true, columns } = options;
     if (!/^[\t\x20-\x7e]$/.test(delimiter) || delimiter === '"') {
       const what = JSON.stringify(delimiter);
-      throw new PartdError("ERR_PARTD_VALUE", `${what} cannot stand between the fields of a CSV.`);
+      throw new PartdError("ERR_PARTD_VALUE", `${what} cannot be the delimiter of a CSV.`);
     }
     this.#syntax = { delimiter: delimiter.charCodeAt(0), quote };
     this.endsAtNewline = !quote;
@@ -214,17 +214,8 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
     const columns = this.#known();
     for (let i = 0; i < columns.length; i++) {
       const name = columns[i]!;
-      if (name === "__proto__") {
-        const value = matcher.text(i);
-        Object.defineProperty(row, name, {
-          value,
-          writable: true,
-          enumerable: true,
-          configurable: true,
-        });
-      } else {
-        row[name] = matcher.text(i);
-      }
+      if (name !== "__proto__") row[name] = matcher.text(i);
+      else setField(row, name, matcher.text(i));
     }
     return row as R;
   }
@@ -237,7 +228,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
       if (!text.isWellFormed()) {
         throw new PartdError(
           "ERR_PARTD_VALUE",
-          `${JSON.stringify(text).slice(0, 60)} holds half a character (a lone surrogate), which UTF-8 cannot.`,
+          `${JSON.stringify(text).slice(0, 60)} holds half a character (a lone surrogate), which UTF-8 cannot encode.`,
         );
       }
       // At the beginning of a file it would be read as its byte order mark.
@@ -248,7 +239,7 @@ export class CsvFormat<R extends object> implements TextFormat<R> {
       if (!/[\r\n]/.test(text) && !text.includes(between)) return text;
       throw new PartdError(
         "ERR_PARTD_VALUE",
-        `${JSON.stringify(text)} cannot stand in a file without quotes.`,
+        `${JSON.stringify(text)} needs quotes, which { quote: false } forbids.`,
       );
     });
     return `${texts.join(between)}\n`;
@@ -294,7 +285,8 @@ function checkFields(row: Readonly<Record<string, unknown>>, columns: readonly s
   const names = Object.keys(row);
   for (let i = 0; i < names.length; i++) {
     const name = names[i]!;
-    // Mostly the fields are in the order of the first record's: a set of them took a tenth of writeCsv.
+    // Most records have their fields in the order of the first one: looking them up in a Set took a
+    // tenth of writeCsv.
     if (name === columns[i] || columns.includes(name) || row[name] === undefined) continue;
     throw new PartdError(
       "ERR_PARTD_VALUE",

@@ -32,7 +32,10 @@ export class NdjsonFormat<R> implements TextFormat<R> {
     }
   }
 
-  /** A scan has checked that this is UTF-8 and JSON, so no second check, and no array. */
+  /**
+   * A scan has checked that this is UTF-8 and JSON: decodes it without a second check, and without an
+   * array.
+   */
   parseScanned(bytes: Uint8Array, start: number, end: number): R {
     return JSON.parse(utf8Slice.call(bytes, start, end));
   }

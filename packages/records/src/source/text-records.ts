@@ -287,7 +287,7 @@ const LONG_LINE = 1 << 16;
 
 const LF = 0x0a;
 
-/** Cuts where a record seems to begin. The first one stands behind the header, and is no guess. */
+/** Cuts where a record seems to begin. The first part begins after the header, which is no guess. */
 const guessedCuts: Cuts<unknown> = async (path, size, targets, format) => {
   const [first = size] = await cutsInOrder(path, size, [], format);
   const cuts = [first];

@@ -121,7 +121,7 @@ function wellFormed(text: string, { name }: TypedColumn): string {
   const shown = JSON.stringify(text).slice(0, 60);
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `${shown} in the column ${JSON.stringify(name)} holds half a character (a lone surrogate), which only JSON can: write ndjson or json.`,
+    `${shown} in the column ${JSON.stringify(name)} holds half a character (a lone surrogate), which only JSON can hold: write ndjson or json.`,
   );
 }
 

@@ -133,7 +133,7 @@ export function checkName(name: string): void {
   if (name.isWellFormed()) return;
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `The name of the column ${JSON.stringify(name)} holds half a character (a lone surrogate), which only JSON can: give it another name.`,
+    `The name of the column ${JSON.stringify(name)} holds half a character (a lone surrogate), which only JSON can hold: give it another name.`,
   );
 }
 

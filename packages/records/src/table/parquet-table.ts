@@ -61,8 +61,9 @@ async function* rowGroups(
 const BATCHES = 4;
 
 /**
- * Whether a column gets the least and the greatest value of each row group. The package holds them until the end of
- * the file: bytes with the buffer they are in, and JSON it would not even shorten in the file.
+ * Whether the file gets the column's minimum and maximum of each row group. hyparquet-writer holds them
+ * until the end of the file: bytes keep their whole buffer alive, and JSON would not even be shortened
+ * in the file.
  */
 function hasShortValues({ type }: TypedColumn): boolean {
   return type !== "bytes" && type !== "json";

@@ -79,7 +79,8 @@ async function* tableRecords<R extends object>(
   const chosen = (record: TableRecord) => (columns ? chosenOf(record, columns) : record);
   if (!isRecords(records)) {
     for await (const record of leftOnAbort(records, signal)) {
-      // The stream that the abort destroys waits for this generator, which may gather records for long.
+      // The stream that the abort destroys waits for this generator, which may gather records for a
+      // long time.
       signal?.throwIfAborted();
       written.records++;
       yield chosen(recordOfObject(record));
@@ -161,7 +162,7 @@ function refuseOther(path: string, format: "Arrow" | "Parquet"): undefined {
   if (!end || (format === "Parquet" ? /parquet/i : /arrow|feather/i).test(end)) return undefined;
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `${path}: ${format} is written here, and not packed, so that a name in ${end} would not be true. Take one that ends in ${format === "Parquet" ? ".parquet" : ".arrow"}.`,
+    `${path}: ${format} is written here, and not compressed as a file, so the name must not end in ${end}. Choose one that ends in ${format === "Parquet" ? ".parquet" : ".arrow"}.`,
     { path },
   );
 }
@@ -243,7 +244,7 @@ function tableValueOf(name: string, value: unknown): TableValue {
       return BigInt.asIntN(64, value) === value ? value : { json: String(value) };
     case "object":
       if (value === null) return null;
-      // The slice of a Buffer would be no copy, and bytes of another realm are none to hyparquet-writer.
+      // Buffer's `slice` does not copy, and hyparquet-writer does not accept bytes of another realm.
       if (types.isUint8Array(value)) return new Uint8Array(value);
       if (types.isDate(value) && !Number.isNaN(value.getTime())) return value;
   }

@@ -70,7 +70,7 @@ async function* encodeReader<R>(
     yield Buffer.concat(rows);
   }
   if (!isFirst) return;
-  // There may be only a header.
+  // An input without records may still have a header.
   const header = source.format.header && encoding.formatFor(source.format).header;
   if (header) yield header;
 }
