@@ -88,7 +88,7 @@ describe("an option that does not exist", () => {
     );
     for (const extension of [".ndjson.gz", ".parquet"]) {
       await expect(split(events, { by: "user", into, extension })).rejects.toThrow(
-        `extension ${extension} would not be true: the files are ndjson`,
+        `extension ${extension} does not fit: the files are ndjson`,
       );
     }
     expect(readdirSync(dir)).not.toContain("never");

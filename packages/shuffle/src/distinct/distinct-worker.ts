@@ -50,7 +50,7 @@ await workOnShare<readonly KeyedBatch[]>(job, async (sources, reading, onRead) =
   return found;
 });
 
-/** A copy that is as long as its content: a view would be sent with the whole memory behind it. */
+/** Copies a batch to arrays of exact length: a view would be sent with its whole buffer. */
 function copyOf(batch: KeyedBatch): KeyedBatch {
   const { count } = batch;
   return {

@@ -259,9 +259,8 @@ class WholeRecordKeyer<R> implements Keyer<R> {
 }
 
 /**
- * The key of a long record is its digest: with the record as its own key, one of 200 MB was in memory
- * five times. Its hash differs from that of a short record with the digest's bytes, so the two keys
- * differ.
+ * Keys a long record by its digest: with the record itself as the key, one of 200 MB was in memory five
+ * times. A digest's hash is not that of its own bytes, so no short record has the same key.
  */
 function addWhole(columns: KeyColumns, record: Uint8Array): void {
   if (record.length < DIGESTED_RECORD) {

@@ -91,7 +91,10 @@ export function reduceBy<R, const B extends By<R>, A>(
   return entries("reduceBy", source, options, { reduced }, ([result]) => result as A);
 }
 
-/** Aggregates by the names of their results: made by `count()`, `sum("ms")` …, or of one's own. */
+/**
+ * The aggregates to compute, by the names of their results: `count()`, `sum("ms")` …, or an {@link
+ * OwnAggregate}.
+ */
 export type Selection<R> = {
   readonly [name: string]: Aggregate<R, unknown> | AnyOwnAggregate<R>;
 };
@@ -128,7 +131,7 @@ type FieldValue<R, F extends string, None> = [None] extends [never]
       ? unknown
       : OrNumber<NonNullable<KeyOf<R, F>>> | None;
 
-/** Of a field whose type is not known, the sum may be either. */
+/** The sum of a field of unknown type may be a number or a bigint. */
 type SumOf<T> = unknown extends T
   ? number | bigint
   : [T] extends [bigint]
@@ -175,7 +178,7 @@ export function aggregate<R, const B extends By<R>, S extends Selection<R>>(
 
 /** Makes the object of a key's results. */
 function objectsOf<S, R>(names: readonly string[]): (results: unknown[]) => Aggregated<S, R> {
-  // This takes four times as long, but can set a field of this name.
+  // Takes four times as long as assignments, which would set the prototype of the result.
   if (names.includes("__proto__")) {
     return (results) => {
       return Object.fromEntries(names.map((name, i) => [name, results[i]])) as Aggregated<S, R>;
@@ -275,8 +278,8 @@ export class CountOutput<K> extends EntryOutput<K, number> {
   }
 
   /**
-   * The same without a string and an array for each key, for those who write keys as bytes. Read either
-   * these or the entries, once.
+   * Yields the keys encoded, without a string and an array for each, for callers that write keys as
+   * bytes. Read either these or the entries, once.
    */
   encoded(): AsyncIterable<EncodedEntries> {
     return { [Symbol.asyncIterator]: () => this.begin(this.#encoded) };

@@ -96,7 +96,7 @@ export class SumColumn implements Column<number | bigint> {
     return sum === 0 ? whole : Number(whole) + sum;
   }
 
-  /** Leaves bigints out: only objects have them, and threads read files. */
+  /** Without bigints: threads read files, and only records that are objects have bigints. */
   states(keys: number): Float64Array {
     return this.#sums.slice(0, keys);
   }
@@ -257,14 +257,14 @@ function kindOf(value: Comparable): string {
  * goes by its code points.
  */
 function isLess(left: Comparable, right: Comparable): boolean {
-  if (typeof left === "string" && typeof right === "string" && HALF.test(left + right)) {
+  if (typeof left === "string" && typeof right === "string" && SURROGATE.test(left + right)) {
     return Buffer.compare(Buffer.from(left), Buffer.from(right)) < 0;
   }
   return left < right || (isOrdered(left) && !isOrdered(right));
 }
 
-/** A surrogate: JavaScript compares UTF-16 units, and so puts U+10000 and above before U+E000. */
-const HALF = /[\ud800-\udfff]/;
+/** A surrogate. JavaScript compares UTF-16 units, which puts U+10000 and above before U+E000. */
+const SURROGATE = /[\ud800-\udfff]/;
 
 function isOrdered(value: Comparable): boolean {
   const type = typeof value;
@@ -362,7 +362,7 @@ function unfit(name: string, value: unknown, best?: Comparable): PartdError {
     typeof value === "object"
       ? "an object"
       : `${JSON.stringify(String(value)).slice(0, 60)} (a ${typeof value})`;
-  const rule = best === undefined ? "takes numbers" : `has met a ${typeof best} before`;
+  const rule = best === undefined ? "takes numbers" : `has seen a ${typeof best} before`;
   return new PartdError(
     "ERR_PARTD_VALUE",
     `${name} ${rule}, and a record has ${what}: give a function that converts it, as in ${name}((record) => Number(record.field)).`,

@@ -46,7 +46,7 @@ await workOnShare<FoldedShare>(job, async (sources, reading, onRead) => {
   // Usually the scanner has aggregated the whole share and no batch came.
   if (share) return share;
   const { keyed } = index;
-  // A view would be copied with the whole memory behind it.
+  // A view would be copied with its whole buffer.
   const own = { ...keyed, keys: keyed.keys.slice(), keyEnds: keyed.keyEnds.slice() };
   const states = columns.map((column) => column.states!(index.count));
   return { keyed: own, states };

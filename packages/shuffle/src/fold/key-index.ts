@@ -178,7 +178,7 @@ export class KeyIndex {
       this.#put(slots, slot, low, old[from + 1]!, mark, old[from + 3]!);
     }
     this.#slots = slots;
-    outgrown(old);
+    freeLarge(old);
   }
 
   /** All keys, by number, as views of the index's own memory. */
@@ -264,12 +264,12 @@ const BYTES_PER_KEY = 6 + 64;
 
 function grown<A extends Uint8Array | Uint32Array>(from: A, to: A): A {
   to.set(from);
-  outgrown(from);
+  freeLarge(from);
   return to;
 }
 
 /** Frees a large array at once: the garbage collector would come late. */
-function outgrown({ buffer }: Uint8Array | Uint32Array): void {
+function freeLarge({ buffer }: Uint8Array | Uint32Array): void {
   if (buffer.byteLength >= LARGE) releaseBytes(new Uint8Array(buffer as ArrayBuffer));
 }
 

@@ -128,7 +128,8 @@ export class StoredGroup<K, R> implements Group<K, R> {
       pace ??= new Pace();
       if (typeof more === "boolean") return pace.isOver ? pace.rest().then(() => more) : more;
       const rest = pace.isOver ? pace.rest().then(() => more) : more;
-      // If the run ends meanwhile, the memory of this group is released: what was read is of another.
+      // If the run ends meanwhile, this group's memory is reused, and the records read may be another
+      // group's.
       return rest.finally(() => this.#check());
     };
   }

@@ -57,7 +57,7 @@ export function partitionFinder(
       if (Number.isInteger(found) && found >= 0 && found < count) return found;
       throw new PartdError(
         "ERR_PARTD_VALUE",
-        `The partitioner gave ${found}: it has to give a whole number from 0 to ${count - 1}.`,
+        `The partitioner returned ${found}: it has to return a whole number from 0 to ${count - 1}.`,
       );
     },
   };
@@ -80,12 +80,15 @@ class RangeFinder implements PartitionFinder {
     for (const [i, boundary] of this.#boundaries.entries()) {
       const before = this.#boundaries[i - 1];
       if (!before || Buffer.compare(before, boundary) < 0) continue;
-      throw new PartdError("ERR_PARTD_VALUE", "The boundaries of a range have to ascend.");
+      throw new PartdError(
+        "ERR_PARTD_VALUE",
+        "The boundaries of a range must be in ascending order, without repetitions.",
+      );
     }
     if (partitions === undefined || partitions === this.count) return;
     throw new PartdError(
       "ERR_PARTD_VALUE",
-      `${boundaries.length} boundaries make ${this.count} partitions, not ${partitions}: leave partitions away.`,
+      `${boundaries.length} boundaries make ${this.count} partitions, not ${partitions}: leave out partitions.`,
     );
   }
 

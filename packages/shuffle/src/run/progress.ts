@@ -32,7 +32,7 @@ export class ProgressReport {
   #records = 0;
   #bytes = 0;
   #consumed = 0;
-  /** What the listener has thrown: it is called no more, and the run ends with it. */
+  /** What the listener has thrown. It is not called again, and the run ends with this error. */
   #failure: { readonly error: unknown } | undefined;
 
   constructor(

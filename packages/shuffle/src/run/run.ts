@@ -126,7 +126,7 @@ export function memoryFor({ memory }: RunOptions): number {
     const bytes = typeof memory === "number" ? Math.floor(memory) : memory;
     return checkIntegerOption("memory", bytes, LEAST_MEMORY, Number.MAX_SAFE_INTEGER);
   }
-  // Zero where there is no limit; more than all memory where the process's group has none.
+  // 0 without a limit; more than all memory if the control group has none.
   const constrained = process.constrainedMemory();
   const most = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.floor(most / 4);

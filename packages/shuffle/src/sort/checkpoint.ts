@@ -157,7 +157,7 @@ function listedRuns(notes: readonly Note[]): Note[] {
   return listed;
 }
 
-/** Parses the lines; nothing of a journal that a crash of the machine has damaged. */
+/** Parses the lines. A journal that a crash of the machine has damaged has none. */
 function parsed(lines: readonly string[]): unknown[] {
   try {
     return lines.map((line) => JSON.parse(line));

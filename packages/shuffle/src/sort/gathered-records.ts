@@ -187,7 +187,7 @@ export class GatheredRecords implements KeysInOrder, SortedRecord {
 
   readonly isOwn = false;
 
-  /** Frees all memory at once: left to the garbage collector, the rows of several runs would be there at a time. */
+  /** Frees all memory at once. The garbage collector would let the rows of several runs pile up. */
   release(): void {
     this.#records.release();
     this.#keys.release();

@@ -3,7 +3,7 @@ import { releaseBytes } from "@partd/core/author";
 import { DEEPEST_LIST } from "@partd/records";
 import { LONG_BYTES } from "../spill/frame.js";
 
-/** In a sort by numbers, stands for a value that is none. It comes last in both directions. */
+/** Stands for a value that is not a number, in a sort by numbers. It comes last in both directions. */
 export const NOT_NUMERIC = Symbol("not numeric");
 
 /**
@@ -18,7 +18,7 @@ export class OrderKeyWriter {
   clear(): void {
     this.length = 0;
     // Do not keep the memory of one huge key.
-    if (this.bytes.length >= LONG_BYTES) this.#use(Buffer.alloc(256));
+    if (this.bytes.length >= LONG_BYTES) this.#setMemory(Buffer.alloc(256));
   }
 
   /** Returns what was written. The memory is the caller's from then on. */
@@ -30,7 +30,7 @@ export class OrderKeyWriter {
   }
 
   /** Frees an outgrown array at once, if it is long. */
-  #use(bytes: Buffer<ArrayBuffer>): void {
+  #setMemory(bytes: Buffer<ArrayBuffer>): void {
     if (this.bytes.length >= LONG_BYTES) releaseBytes(new Uint8Array(this.bytes.buffer));
     this.bytes = bytes;
   }
@@ -199,7 +199,7 @@ export class OrderKeyWriter {
     // Pages that are never written take no memory.
     const grown = Buffer.from(new ArrayBuffer(needed * 2));
     grown.set(this.bytes.subarray(0, this.length));
-    this.#use(grown);
+    this.#setMemory(grown);
   }
 }
 

@@ -28,8 +28,9 @@ export interface SortRule<R> {
   /** Default `"asc"`. `null` and missing values come last either way. */
   readonly order?: "asc" | "desc" | undefined;
   /**
-   * Compares text as numbers, or numbers as text, for files in which every field is text. What is not a
-   * number comes behind all numbers in either order, as it came. Default: each value by its type.
+   * Compares text as numbers, or numbers as text, for files in which every field is text. Values that
+   * are not numbers come after all numbers in either direction, in input order. Default: each value by
+   * its type.
    */
   readonly as?: "number" | "string" | undefined;
 }

@@ -32,7 +32,7 @@ export class KeyColumns {
 
   /** Adds the first key, which may be as long as memory, without a copy: its array is ours from now on. */
   adopt(buffer: Buffer<ArrayBuffer>, length: number, low: number, high: number): void {
-    this.#use(buffer);
+    this.#setMemory(buffer);
     this.#end(length, low, high);
   }
 
@@ -65,11 +65,11 @@ export class KeyColumns {
     if (needed <= this.keys.length) return;
     const grown = Buffer.allocUnsafeSlow(2 * needed);
     grown.set(this.keys.subarray(0, this.#length));
-    this.#use(grown);
+    this.#setMemory(grown);
   }
 
   /** Frees an outgrown array at once, if it is long. */
-  #use(buffer: Buffer<ArrayBuffer>): void {
+  #setMemory(buffer: Buffer<ArrayBuffer>): void {
     if (this.keys.length >= LONG_BYTES) releaseBytes(this.keys);
     this.#buffer = buffer;
     // Not a Buffer, whose `slice` makes no copy.
@@ -87,7 +87,7 @@ export class KeyColumns {
     this.count = 0;
     this.#length = 0;
     // Do not keep the memory of one huge key.
-    if (this.keys.length >= LARGE) this.#use(Buffer.allocUnsafeSlow(1 << 15));
+    if (this.keys.length >= LARGE) this.#setMemory(Buffer.allocUnsafeSlow(1 << 15));
   }
 }
 

@@ -113,7 +113,7 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
 
   constructor() {
     super();
-    this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
+    this.#setMemory(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
   }
 
   get isFull(): boolean {
@@ -153,10 +153,10 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
     if (needed <= this.bytes.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * FULL_BYTES));
     grown.set(this.bytes.subarray(0, this.#byteLength));
-    this.#use(grown);
+    this.#setMemory(grown);
   }
 
-  #use(buffer: Buffer<ArrayBuffer>): void {
+  #setMemory(buffer: Buffer<ArrayBuffer>): void {
     this.#buffer = buffer;
     this.bytes = new Uint8Array(buffer.buffer);
   }
@@ -165,7 +165,7 @@ export class BatchWriter extends KeyColumns implements KeyedBatch {
     super.clear();
     this.#byteLength = 0;
     // Do not keep the memory of one huge record.
-    if (this.bytes.length > 8 * FULL_BYTES) this.#use(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
+    if (this.bytes.length > 8 * FULL_BYTES) this.#setMemory(Buffer.allocUnsafeSlow(2 * FULL_BYTES));
   }
 }
 

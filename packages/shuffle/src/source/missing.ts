@@ -65,7 +65,7 @@ function lacking(scan: Scan, batch: ByteBatch, i: number, fields: readonly strin
 
 function hasNo(fields: readonly string[]): string {
   const names = fields.map((field) => JSON.stringify(field)).join(", ");
-  return fields.length === 1 ? `has no field ${names}` : `has not all of the fields ${names}`;
+  return fields.length === 1 ? `has no field ${names}` : `lacks one of the fields ${names}`;
 }
 
 const ADVICE = 'Mend it, or set missing to "skip", or to "keep".';

@@ -22,8 +22,9 @@ export function frameCost(keyLength: number, recordLength: number): number {
 }
 
 /**
- * A record or frame of this many bytes or more is long: it is charged, it is lent but never given away, and
- * its memory is freed at once. Left to the garbage collector, five records of 60 MB were there at a time.
+ * A record or frame of this many bytes or more is long: it is charged, it is lent but never given away,
+ * and its memory is freed at once. The garbage collector would let such arrays pile up: five records of
+ * 60 MB.
  */
 export const LONG_BYTES = 1 << 20;
 

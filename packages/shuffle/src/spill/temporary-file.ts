@@ -152,7 +152,10 @@ async function readAll(file: FileHandle, blocks: readonly Block[], at: number): 
   while (pieces.length > 0) {
     const { bytesRead } = await file.readv(pieces, position);
     if (bytesRead === 0) {
-      throw new PartdError("ERR_PARTD_CORRUPT", "What was spilled was cut short by someone else.");
+      throw new PartdError(
+        "ERR_PARTD_CORRUPT",
+        "Another program has cut the temporary file of this run short: run it again.",
+      );
     }
     position += bytesRead;
     pieces = after(pieces, bytesRead);

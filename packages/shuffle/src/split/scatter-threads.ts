@@ -40,7 +40,7 @@ export class ScatterThreads {
     this.#onBatch = onBatch;
     this.#workers = Array.from({ length: count }, () => startThread(program));
     this.#done = this.#workers.map((worker) => this.#doneBy(worker));
-    // Who calls `scatter` gets the error.
+    // The caller of `scatter` gets the error.
     for (const done of this.#done) done.catch(() => {});
   }
 

@@ -24,8 +24,8 @@ export interface SplitOptions<R, B extends By<R>> extends RunOptions, MissingOpt
   /** The folder for the files; created if missing. */
   readonly into: string;
   /**
-   * The end of each file's name, which changes nothing in the file. Default: that of the source's format,
-   * `".csv"` or `".ndjson"`.
+   * The end of each file's name. It does not change the format. Default: the ending of the source's
+   * format, `".csv"` or `".ndjson"`.
    */
   readonly extension?: string | undefined;
   /**
@@ -211,7 +211,7 @@ function checkExtension(extension: string, format: string): void {
   if (!OTHER_FILES.test(extension)) return;
   throw new PartdError(
     "ERR_PARTD_VALUE",
-    `extension ${extension} would not be true: the files are ${format}, and are not packed. Pack or convert them afterwards.`,
+    `extension ${extension} does not fit: the files are ${format}, and are not compressed. Compress or convert them afterwards.`,
   );
 }
 

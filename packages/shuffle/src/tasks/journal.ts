@@ -36,9 +36,9 @@ export interface CommittedAttempt {
 }
 
 /**
- * The journal of a shuffle: lines of JSON under one key. Lines are added under the store's lock. Of
- * appends that overlap, a LogStore or an S3Store may put one before another that was already read: then an
- * attempt could take the place of one that was told that it counts, and appear after the seal.
+ * The journal of a shuffle: lines of JSON under one key. Lines are added under the store's lock,
+ * because a LogStore or an S3Store may put an overlapping append before one that was already read: an
+ * attempt could then replace one that was told that it counts, or appear after the seal.
  */
 export class Journal {
   readonly #store: Store;
@@ -155,7 +155,7 @@ class State implements JournalState {
     else if ("sealed" in line) this.isSealed = true;
     else if (!this.isSealed && !this.committed.has(line.task)) {
       const { writer, written } = line;
-      // Of the others it would be much, with many tasks and partitions.
+      // Only of the wanted partition: with many tasks, the counts of all partitions take much memory.
       this.committed.set(line.task, { writer, written: written[this.#partition ?? -1] });
     }
   }
