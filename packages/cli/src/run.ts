@@ -47,7 +47,8 @@ function stoppable(): { signal: AbortSignal; stop: () => void } {
   ] as const;
   const stops = listeners.map(([name, exitCode]) => {
     const listener = () => {
-      // The second one is the system's: a thread that waits for a pipe's other end would hold up an exit.
+      // A second signal is left to the system: a thread that waits for the other end of a pipe would
+      // hold up `process.exit`.
       stop();
       interruption.abort(new Interruption(exitCode));
     };
@@ -64,7 +65,7 @@ function endQuietlyWhenReaderLeaves(): void {
     if (error.code === "EPIPE") process.exit(process.exitCode ?? ExitCode.DONE);
     throw error;
   });
-  // What is only said about the work, the work does not depend on.
+  // The work does not depend on messages about it.
   process.stderr.on("error", () => undefined);
 }
 

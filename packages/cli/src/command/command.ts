@@ -6,7 +6,9 @@ import type { Terminal } from "../terminal/terminal.js";
  */
 export interface Command {
   readonly name: string;
-  /** What other programs call it: an unknown command of such a name is answered with this one. */
+  /**
+   * What other programs call it: an unknown command of such a name is answered with this one's name.
+   */
   readonly elsewhere?: readonly string[];
   /** One sentence without its full stop, for lists of commands. */
   readonly summary: string;
@@ -48,7 +50,7 @@ export interface Option {
   /** Other words for choices, in lower case. */
   readonly aliases?: { readonly [word: string]: string };
   readonly completes?: Completion;
-  /** A value that says as much as no option. */
+  /** A value that means the same as leaving the option out. */
   readonly none?: string;
   /** Reads the value; throws a `UsageError`, which the parser completes with the option's name. */
   readonly parse?: (text: string) => unknown;

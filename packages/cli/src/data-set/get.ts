@@ -78,7 +78,7 @@ function* lines(items: Iterable<unknown>): Generator<string> {
   if (text !== "") yield text;
 }
 
-/** The JSON of a decoded value, in one line; unlike `jsonText` it tells NaN and infinities. */
+/** The JSON of a decoded value, in one line. Unlike `jsonText` it writes NaN and infinities. */
 function jsonOf(value: unknown, depth = 0): string {
   if (depth > DEEPEST) throw new RangeError("a value is nested too deep to be printed");
   switch (typeof value) {

@@ -171,7 +171,8 @@ export class PartFolder {
   }
 
   /**
-   * Files of an earlier split that this one does not write, which go with --force: those that its table lists.
+   * Files of an earlier split that this one does not write, and that --force removes: those that the
+   * earlier split's table lists.
    *
    * @throws `UsageError` for others that would be taken for files of this split.
    */
@@ -199,7 +200,7 @@ export class PartFolder {
     try {
       this.#flush();
     } catch {
-      // On a full disk, the keys that are not noted are written again.
+      // The disk may be full: keys without a note are written again.
     }
     if (this.isPlacing || this.files > 0) return true;
     this.#run.remove();
@@ -342,7 +343,9 @@ function listing(directory: string): string[] {
   }
 }
 
-/** The files of a split by its table, and the table itself; none where there is no such table. */
+/**
+ * The files that the table of a split lists, and the table itself; none where there is no such table.
+ */
 function listedIn(table: string): ReadonlySet<string> {
   try {
     const files = readTable(table).map(({ file }) => file);

@@ -81,7 +81,7 @@ export class Columns {
     );
   }
 
-  /** In CSV the least and the greatest number are the text that stands there, and sums are of such texts, too. */
+  /** For CSV, the result of min and max is the text in the file, and sums are of such texts, too. */
   #make(kind: Kind, value: ValueOf<unknown>): Aggregate<unknown, unknown> {
     const made = MAKE[kind](value);
     if (!this.#isText) {
@@ -104,7 +104,7 @@ export class Columns {
     });
   }
 
-  /** Whether threads may take the values, which do not look at how they are written. */
+  /** Whether threads may read the values: they do not look at how numbers are written. */
   get mayShare(): boolean {
     return this.#nulls.size === 0;
   }

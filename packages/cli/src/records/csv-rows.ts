@@ -61,7 +61,7 @@ export class CsvRows {
     return this.header(columns) + rows.map((row) => this.#text(row)).join("");
   }
 
-  /** A header, with its line feed; nothing without columns, or if there is to be none. */
+  /** A header, with its line feed; no text without columns, or if no header is wanted. */
   header(columns: readonly { readonly name: string }[]): string {
     if (columns.length === 0 || !this.#hasHeader) return "";
     return rowOf(
@@ -160,7 +160,7 @@ function refuseHalfCharacter(text: string): void {
   if (text.isWellFormed()) return;
   const shown = JSON.stringify(text).slice(0, 60);
   throw new Failure(
-    `${shown} holds half a character (a lone surrogate), which only JSON can: write ndjson or json`,
+    `${shown} holds half a character (a lone surrogate), which only JSON can hold: write ndjson or json`,
   );
 }
 

@@ -58,7 +58,7 @@ export class RecordWriter implements AsyncDisposable {
   #isBegun = false;
   #pending: string[] = [];
   #length = 0;
-  /** Writes to standard output what is pending, since somebody may look on. */
+  /** Flushes standard output after a pause, because somebody may be watching. */
   #timer: NodeJS.Timeout | undefined;
 
   static async open(call: Call, shape: RecordShape): Promise<RecordWriter> {
@@ -231,7 +231,7 @@ export class RecordWriter implements AsyncDisposable {
     this.#pending.push(text);
     this.#length += text.length;
     if (this.#file) return;
-    // What keeps this from being written keeps the next flush, too.
+    // If this flush fails, so does the next one, which is awaited.
     this.#timer ??= setTimeout(() => this.#flush().catch(() => undefined), PAUSE);
   }
 

@@ -64,7 +64,7 @@ export class SetAside implements AsyncDisposable {
     if (this.#missing) this.#pending.push({ file: this.#missing, bytes });
   }
 
-  /** Writes what was taken so far. Two inputs may be read, and this called, at once. */
+  /** Writes what was taken so far. A run with two inputs may call this twice at once. */
   write(): Promise<void> {
     this.#writing = this.#writing.then(async () => {
       const pending = this.#pending;

@@ -13,7 +13,10 @@ export class WrittenNumbers {
     this.#delimiter = delimiter.charCodeAt(0);
   }
 
-  /** Whether the number of record `i` would be written as it stands there. Whole ones are told without making text. */
+  /**
+   * Whether the number of record `i` would be written as it stands there. For whole numbers no text is
+   * made.
+   */
   isPlain({ bytes, ends }: Scan, i: number): boolean {
     let at = i === 0 ? 0 : (ends[i - 1] as number);
     const end = ends[i] as number;
@@ -80,8 +83,8 @@ export class NumbersOfText implements AggregateColumn {
 }
 
 /**
- * The least or greatest value of a column of CSV: numbers are compared as such, and the result is the text that the
- * first of the best has. A number stands for the text that it is written as.
+ * The minimum or maximum of a column of CSV. Numbers are compared as numbers; the result is the text of
+ * the first record with the best value. A number stands for the text that it is written as.
  */
 export class WrittenExtreme implements AggregateColumn {
   readonly bytesPerKey = 60;

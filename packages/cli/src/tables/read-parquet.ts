@@ -101,7 +101,9 @@ async function jsonColumns(
   return found;
 }
 
-/** Whether a column is, or holds, bytes that are declared to be nothing, which older programs write for text. */
+/**
+ * Whether a column is, or holds, bytes without a declared type, which older programs write for text.
+ */
 function isUndeclared({ element, children }: SchemaTree): boolean {
   const { type, converted_type, logical_type } = element;
   if (converted_type !== undefined || logical_type !== undefined) {
@@ -110,7 +112,7 @@ function isUndeclared({ element, children }: SchemaTree): boolean {
   return type === "BYTE_ARRAY" || children.some(isUndeclared);
 }
 
-/** The columns that hold bytes which are no UTF-8: as text, different ones would be the same. */
+/** The columns that hold bytes which are not UTF-8: as text, different bytes could become equal. */
 async function binaryAmong(
   trees: readonly SchemaTree[],
   options: Parameters<typeof parquetScan>[0],
