@@ -6,7 +6,7 @@ import process from "node:process";
  * container's limit, version 1 or 2) leaves it of that.
  */
 export function memoryLimit(): number {
-  // Zero where there is no limit or none is known; more than all memory where the group has none.
+  // 0 without a known limit; more than all memory if the control group has none.
   const constrained = process.constrainedMemory();
   return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }
