@@ -106,7 +106,7 @@ describe("mistakes", () => {
     ],
     [["sort", "-", "--by", "a", "--resume"], "--resume needs inputs that are files"],
     [["help", "cuont"], "unknown command 'cuont'; did you mean count?"],
-    [["--json", "count", "e.ndjson"], "--json stands behind the command: partd count --json …"],
+    [["--json", "count", "e.ndjson"], "--json goes after the command: partd count --json …"],
     [["sort", "e.ndjson", "-k", "1"], "partd sort has no -k: say --by FIELD"],
     [["sort", "e.ndjson", "--by", "a", "-nr"], "partd sort has no -n: say --by FIELD:numeric"],
     [["group", "e.ndjson", "--avg", "a"], "partd group has no --avg: say --mean FIELD"],

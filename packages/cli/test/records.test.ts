@@ -468,7 +468,7 @@ describe("group, count, distinct and sort", () => {
     expect(await run([...euro, "ms:numeric"])).toMatchObject({
       code: 0,
       out: "ms;n\n2,5;\n1,5;7\n",
-      err: 'partd: ms begins with "2,5" and has no number in the first records: what is none comes last, in the order of the input\n',
+      err: 'partd: ms begins with "2,5" and has no number in the first records: values that are not numbers come last, in the order of the input\n',
     });
     expect(await run([...euro, "ms:text,n:numeric"])).toMatchObject({ code: 0, err: "" });
     for (const option of ["--quiet", "--json"]) {
@@ -1142,7 +1142,7 @@ describe("inputs and outputs", () => {
     await plain("split", "plain.tsv", "--by", "size", "--out", "unquoted", "--drop-key");
     expect(ls("unquoted").map((name) => read("unquoted", name))).toContain('"n"\n9\n1.50\n');
     for (const [words, input, message] of [
-      [["--to", "tsv"], '{"a":"x\\ty"}\n', "holds what stands between fields or rows"],
+      [["--to", "tsv"], '{"a":"x\\ty"}\n', "holds a delimiter or a line ending"],
       [["--to", "json"], '{"a":1}\n', "--no-quotes is for CSV and TSV"],
     ] as const) {
       expect((await run(["sort", "--by", "a", "--no-quotes", ...words], input)).err).toContain(

@@ -158,7 +158,7 @@ function complaint(fault: string, words: readonly string[], commands: readonly C
     dashes &&
     after?.options.some(({ name, short }) => unknown === name || unknown === short)
   ) {
-    return `${dashes}${unknown} stands behind the command: partd ${after.name} ${dashes}${unknown} …`;
+    return `${dashes}${unknown} goes after the command: partd ${after.name} ${dashes}${unknown} …`;
   }
   return `${text}\n       See partd ${command ? `${command.name} ` : ""}--help.`;
 }

@@ -131,7 +131,7 @@ async function kindOf(
 ): Promise<"file" | "log"> {
   const names = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
-    if (error.code === "ENOTDIR") throw new UsageError(`${path} is a file, and no data set`);
+    if (error.code === "ENOTDIR") throw new UsageError(`${path} is a file, not a data set`);
     throw error;
   });
   const found = names?.includes(".partd-log")

@@ -148,7 +148,7 @@ export function rawField(text: string, delimiter: string, quotes: boolean): stri
   if (!quotes) {
     if (!/[\r\n]/.test(text) && !text.includes(delimiter)) return text;
     throw new Failure(
-      `--no-quotes: ${JSON.stringify(text).slice(0, SHOWN)} holds what stands between fields or rows; write ndjson, or leave --no-quotes out`,
+      `--no-quotes: ${JSON.stringify(text).slice(0, SHOWN)} holds a delimiter or a line ending; write ndjson, or leave out --no-quotes`,
     );
   }
   const needsQuotes = /["\r\n]/.test(text) || text.includes(delimiter) || /^\s|\s$/.test(text);

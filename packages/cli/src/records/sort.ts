@@ -93,7 +93,7 @@ async function writeSorted(
   const out = call.options.text("out");
   if (out !== undefined) await run.requireSpace(out, 1);
   if (writer.output) await kept?.note(writer.output);
-  await noteDoubts(call, run, keys);
+  await noteUnlikelyOrder(call, run, keys);
   const by = keys.map(({ field, order, as }) => ({ by: field, order, as }));
   const checkpoint = kept?.checkpoint;
   await using output = sortOf(run.source, { by, checkpoint, ...run.runOptions });
@@ -102,11 +102,11 @@ async function writeSorted(
 }
 
 /**
- * Says of fields of CSV that their order is likely not what is meant: numbers that are sorted as text, which DuckDB,
- * pandas and spreadsheets would have taken for numbers (`sort`, Miller and xsv do not), and text that is sorted as
- * numbers, such as `1,5` and `$5`, of which all comes last.
+ * Notes fields of CSV whose order the user probably does not mean: numbers sorted as text, which DuckDB, pandas and
+ * spreadsheets would take for numbers (`sort`, Miller and xsv would not), and text sorted as numbers, such as `1,5` and
+ * `$5`, all of which comes last.
  */
-async function noteDoubts(
+async function noteUnlikelyOrder(
   { terminal }: Call,
   { source }: RecordRun,
   keys: readonly SortKey[],
@@ -122,7 +122,7 @@ async function noteDoubts(
     }
     if (as === "number" && texts.every((text) => Number.isNaN(Number(text)))) {
       terminal.note(
-        `${shownField(field)} begins with ${JSON.stringify(text)} and has no number in the first records: what is none comes last, in the order of the input`,
+        `${shownField(field)} begins with ${JSON.stringify(text)} and has no number in the first records: values that are not numbers come last, in the order of the input`,
       );
     }
   }

@@ -19,7 +19,7 @@ import { lineMaker, type OpenTable, piecesOf } from "./table-lines.js";
 /** Opens a Parquet file. One row group at a time is in memory. */
 export const openParquet: OpenTable = async (path, asked) => {
   if (path === "-") {
-    throw new UsageError("Parquet is read from a file: what is where stands at its end");
+    throw new UsageError("Parquet is read from a file, not from a pipe: its index is at the end");
   }
   const handle = await open(path);
   const damaged = (error: unknown) => {
