@@ -153,6 +153,27 @@ export class Layout {
     else if (await discard(this.path(key, false))) await this.#prune(key);
   }
 
+  /** Removes empty folders of tuples, also those that a process has left that was killed as it removed a key. */
+  async removeFolders(): Promise<void> {
+    const folders = [""];
+    for (const folder of folders) {
+      const path = folder === "" ? this.directory : `${this.directory}/${folder}`;
+      for await (const entry of entriesOf(path)) {
+        const text = folder === "" ? entry.name : `${folder}/${entry.name}`;
+        if (entry.isDirectory() && isEncodedKey(text)) folders.push(text);
+      }
+    }
+    const pace = new Pace();
+    for (const folder of folders.slice(1).reverse()) {
+      try {
+        await this.#disk.rmdir(`${this.directory}/${folder}`);
+      } catch {
+        // It holds other files.
+      }
+      if (pace.due) await pace.rest();
+    }
+  }
+
   /** The folders whose entries change when a key's file is created: its own and those above it. */
   foldersOf(key: string, aside: boolean): string[] {
     if (aside) return [this.#aside, this.own(""), this.directory];

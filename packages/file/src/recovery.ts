@@ -85,9 +85,11 @@ export async function removeKeys(
   }
 }
 
-/** Removes every key, and no other file. */
+/** Removes every key with the folders of tuples, and no other file. */
 export async function removeAll(set: Recoverable, lease: Lease): Promise<void> {
   await removeKeys(set, lease, await set.layout.keys({ empty: true }));
+  lease.confirm();
+  await set.layout.removeFolders();
 }
 
 async function finish(

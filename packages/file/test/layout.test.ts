@@ -100,6 +100,19 @@ test("a key stays where it is when the place that it could not have becomes free
   expect(await keysOf(other)).toEqual(["x"]);
 });
 
+test("folders that a killed process has left empty go with the data set", async () => {
+  const directory = make();
+  await using store = new FileStore(directory);
+  await store.append({ x: bytes("1") });
+  for (const name of ["gone/deep/er", "theirs/gone"]) {
+    mkdirSync(join(directory, name), { recursive: true });
+  }
+  writeFileSync(join(directory, "theirs", "#draft#"), "theirs");
+  await store.drop();
+  expect(readdirSync(directory).sort()).toEqual([".partd", "theirs"]);
+  expect(readdirSync(join(directory, "theirs"))).toEqual(["#draft#"]);
+});
+
 test("what is not a key's file is neither listed nor removed", async () => {
   const directory = make();
   await using store = new FileStore(directory);
