@@ -128,7 +128,11 @@ test.each([2, 3, 4, 5] as const)(
 
 test.each([2, 3, 4, 5] as const)("fields on bytes are refused, with protocol %d", (protocol) => {
   for (const length of [1, 3000]) {
-    for (const bytes of [new Uint8Array(length), Buffer.alloc(length), new PyByteArray(length)]) {
+    for (const bytes of [
+      new Uint8Array(length),
+      Buffer.alloc(length),
+      new PyByteArray(new ArrayBuffer(length)),
+    ]) {
       const { encode } = pickleCodec({ protocol });
       expect(() => encode([bytes])).not.toThrow();
       expect(() => encode([Object.assign(bytes, { field: 1 })])).toThrow("fields on a");

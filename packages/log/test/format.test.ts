@@ -50,7 +50,7 @@ test("a segment is written byte by byte as it was in version 1", () => {
     encoder.add({
       keys: entries.map(([key]) => key),
       values: entries.map(([, value]) => value),
-      byteLength: 0,
+      byteLength: entries.reduce((sum, [, value]) => sum + value.length, 0),
     });
     encoder.end();
     const written = Buffer.from(encoder.whole());
@@ -95,7 +95,7 @@ test("a record in one piece and one in several are the same bytes", async () => 
         const batch = {
           keys: entries.map(([key]) => key),
           values: entries.map(([, length], i) => new Uint8Array(length).fill(i + 1)),
-          byteLength: 0,
+          byteLength: entries.reduce((sum, [, length]) => sum + length, 0),
         };
         const made = async (inPieces: boolean) => {
           const segment = new Segment("/nowhere", "00000000000000ff", "", { isOwn: true });
