@@ -431,7 +431,7 @@ test("a refusal whose reason never ends is final, too", async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as { port: number };
-  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 100 });
+  const client = new Client(`ws://127.0.0.1:${port}`, { timeout: 2_000 });
   await expect(client.get("x")).rejects.toMatchObject({
     code: "ERR_PARTD_AUTH",
     message: expect.stringContaining("401 Unauthorized") as unknown as string,

@@ -100,7 +100,7 @@ test("a client is disconnected when it loses a connection, not when it closes or
   const closed = listen(new Client(server.address));
   await closed.append({ x: bytes("1") });
   await closed.close();
-  await using lost = listen(new Client(server.address, { timeout: 1 }));
+  await using lost = listen(new Client(server.address, { timeout: 3_000 }));
   await lost.append({ x: bytes("2") });
   const disconnected = new Promise((resolve) => lost.addEventListener("disconnect", resolve));
   await server.close(); // Has all connections closed when it resolves.
