@@ -160,6 +160,7 @@ test.each(["sort --by id --memory 1MB", "distinct", "group --by user"])(
   test("is named, and nothing half is left", async () => {
     for (const words of [
       "split events.ndjson --by user --out disk/users --force",
+      "split events.ndjson --by user --partitions 4 --out disk/parts --force",
       "sort events.ndjson --by id -o disk/sorted --force",
       "sort - --by id --memory 1MB --tmp disk -o sorted-2 < events.ndjson",
     ]) {
@@ -168,6 +169,10 @@ test.each(["sort --by id --memory 1MB", "distinct", "group --by user"])(
       expect(failed.err).toMatch(/^partd: .*(full|space)/im);
       expect(failed.err).not.toMatch(/^\s+at /m);
       if (words.includes("--tmp")) expect(failed.err).toMatch(/choose another disk with --tmp/i);
+      if (words.includes("--partitions")) {
+        expect(failed.err).toMatch(/choose another disk with --out/i);
+        expect(failed.err).not.toContain("--memory");
+      }
       if (!words.startsWith("split")) expect([words, failed.out]).toEqual([words, ""]);
     }
     expect(existsSync(join(cwd, "sorted-2"))).toBe(false);

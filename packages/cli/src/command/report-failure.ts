@@ -128,6 +128,14 @@ const ADVICE: readonly { pattern: RegExp; words: (...match: string[]) => string 
     words: () => "Choose another disk with --tmp, or raise --memory.",
   },
   {
+    pattern: /Use a folder on a disk with more space\.$/,
+    words: () => "Choose another disk with --out.",
+  },
+  {
+    pattern: /; use another folder\.$/,
+    words: () => "; choose another disk with --out.",
+  },
+  {
     pattern: /; use another folder, or raise memory\.$/,
     words: () => "; choose another disk with --tmp, or raise --memory.",
   },

@@ -4,7 +4,7 @@ import { mkdir, open, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { encodeKey, PartdError } from "@partd/core";
 import { Pace } from "@partd/core/author";
-import { diskError } from "../spill/disk-error.js";
+import { outputError } from "../spill/disk-error.js";
 
 /** The files that `split` writes into a folder, and how to remove them again. */
 export class SplitFiles {
@@ -46,7 +46,7 @@ export class SplitFiles {
       if (next.done) this.#writeWhole(path, begin);
       else await this.#writePieces(path, [...begin, next.value], iterator);
     } catch (cause) {
-      throw diskError("write", path, cause);
+      throw outputError("write", path, cause);
     } finally {
       await iterator.return(undefined);
     }
@@ -100,7 +100,7 @@ export class SplitFiles {
       try {
         this.#open.push(openSync(path, "wx"));
       } catch (cause) {
-        throw diskError("make", path, cause);
+        throw outputError("make", path, cause);
       }
       this.#paths.push(path);
     }

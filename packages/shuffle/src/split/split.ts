@@ -11,7 +11,7 @@ import { type By, fieldsOf, type KeyOf } from "../source/by.js";
 import { GroupKeyer } from "../source/group-keyer.js";
 import { isRecords, type Source } from "../source/input.js";
 import type { MissingOption } from "../source/missing.js";
-import { diskError } from "../spill/disk-error.js";
+import { outputError } from "../spill/disk-error.js";
 import { threadProgram } from "../threads/thread-program.js";
 import { PartTurns } from "./part-turns.js";
 import { PART_BYTES, Scatter } from "./scatter.js";
@@ -166,7 +166,7 @@ async function scatterToFiles<R, B extends By<R>>(
       }
     } catch (cause) {
       progress.end();
-      throw diskError("write to", files.folder, cause);
+      throw outputError("write to", files.folder, cause);
     }
     files.bytes = positions.reduce((sum, length) => sum + length, 0);
   } finally {
