@@ -69,6 +69,14 @@ describe.each(Object.keys(pads))("records of which the others are %s", (pad) => 
   );
 });
 
+test("a batch of more records than are grouped at a time", async () => {
+  const digits = Array.from({ length: 150_000 }, (_, i) => (i * 7919) % 10);
+  const source = readNdjson([Buffer.from(digits.map((digit) => `{"k":${digit}}\n`).join(""))]);
+  const bytes = Buffer.concat(await bytesOf(sort(source, { by: "k", memory: 64e6 }).bytes()));
+  const expected = digits.sort((a, b) => a - b).map((digit) => `{"k":${digit}}\n`);
+  expect(bytes.toString() === expected.join("")).toBe(true);
+});
+
 test("without WebAssembly the order is the same", () => {
   const program = `
     import { readNdjson } from "@partd/records";

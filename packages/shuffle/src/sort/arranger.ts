@@ -7,9 +7,12 @@ import { WASM } from "./arrange-wasm.js";
  */
 export class Arranger {
   readonly #exports: ArrangeExports;
+  /** Of a batch as it comes, and grouped. */
+  readonly #from: Side;
+  readonly #to: Side;
+  readonly #firsts: Uint32Array;
   /** The next free address. */
-  #at = 0;
-  #columns: Columns | undefined;
+  #at: number;
 
   /** `undefined` if the runtime has no WebAssembly with SIMD, or no room for its memory. */
   static open(): Arranger | undefined {
@@ -23,6 +26,34 @@ export class Arranger {
 
   private constructor({ exports }: WebAssembly.Instance) {
     this.#exports = exports as unknown as ArrangeExports;
+    const { memory, heap, firsts, setAssignment } = this.#exports;
+    // All at once, so that it cannot fail later. Pages that are never written take no memory.
+    const missing = heap() + MEMORY_BYTES - memory.buffer.byteLength;
+    memory.grow(Math.ceil(missing / WASM_PAGE));
+    this.#at = heap();
+    setAssignment(this.#take(GROUPED_ROWS));
+    this.#from = this.#side(0);
+    this.#to = this.#side(1);
+    this.#firsts = new Uint32Array(memory.buffer, firsts(), RANGE.length * MOST_RANGES);
+  }
+
+  #side(index: number): Side {
+    const { memory, columns } = this.#exports;
+    const areaBytes = GROUPED_BYTES + MOST_RANGES * BEHIND;
+    const addresses = [4, 4, 4, 4, 4].map((bytes) => this.#take(bytes * GROUPED_ROWS));
+    addresses.push(this.#take(areaBytes), this.#take(areaBytes));
+    new Uint32Array(memory.buffer, columns(index), addresses.length).set(addresses);
+    const column = (i: number) => new Uint32Array(memory.buffer, addresses[i]!, GROUPED_ROWS);
+    const area = (i: number) => new Uint8Array(memory.buffer, addresses[i]!, areaBytes);
+    return {
+      highs: column(0),
+      lows: column(1),
+      ends: column(2),
+      keyStarts: column(3),
+      keyEnds: column(4),
+      bytes: area(5),
+      keys: area(6),
+    };
   }
 
   /** @param splitters the first 53 bits of the keys at which ranges but the first begin, in their order. */
@@ -36,13 +67,19 @@ export class Arranger {
     }
   }
 
-  /** Groups the records of a batch whose keys lie end to end. @returns those of a range, valid until the next call. */
+  /**
+   * Groups the records of a batch: at most {@link GROUPED_ROWS}, of at most {@link GROUPED_BYTES}, with as many bytes
+   * of keys, which lie end to end.
+   *
+   * @returns gives those of a range, valid until the next call.
+   */
   group(batch: KeyedBatch): (range: number) => KeyedBatch {
     const { count, bytes, ends, keys, keyStarts, keyEnds, hashLow, hashHigh } = batch;
     const byteLength = ends[count - 1]!;
     const firstKey = keyStarts[0]!;
     const keyLength = keyEnds[count - 1]! - firstKey;
-    const { from, to, firsts } = this.#columnsFor(count, Math.max(byteLength, keyLength));
+    const from = this.#from;
+    const to = this.#to;
     from.highs.set(hashHigh.subarray(0, count));
     from.lows.set(hashLow.subarray(0, count));
     from.ends.set(ends.subarray(0, count));
@@ -53,7 +90,7 @@ export class Arranger {
     this.#exports.group(count);
     return (range) => {
       const [row, place, keyPlace, rowEnd, end, keyEnd] = RANGE.map(
-        (i) => firsts[i * MOST_RANGES + range]!,
+        (i) => this.#firsts[i * MOST_RANGES + range]!,
       ) as [number, number, number, number, number, number];
       return {
         count: rowEnd - row,
@@ -68,42 +105,9 @@ export class Arranger {
     };
   }
 
-  #columnsFor(count: number, byteLength: number): Columns {
-    if (this.#columns && this.#columns.count >= count && this.#columns.byteLength >= byteLength) {
-      return this.#columns;
-    }
-    this.#at = this.#exports.heap();
-    const rows = Math.ceil(1.25 * count);
-    const bytes = Math.ceil(1.25 * byteLength);
-    const assignment = this.#take(rows);
-    const addresses = [0, 1].map(() => {
-      const columns = Array.from({ length: 5 }, () => this.#take(4 * rows));
-      const areas = [0, 1].map(() => this.#take(bytes + MOST_RANGES * BEHIND));
-      return [...columns, ...areas];
-    });
-    this.#exports.setAssignment(assignment);
-    const { buffer } = this.#exports.memory;
-    const [from, to] = addresses.map((all, i) => {
-      new Uint32Array(buffer, this.#exports.columns(i), all.length).set(all);
-      const column = (n: number) => new Uint32Array(buffer, all[n]!, rows);
-      const area = (n: number) => new Uint8Array(buffer, all[n]!, bytes + MOST_RANGES * BEHIND);
-      return {
-        highs: column(0),
-        lows: column(1),
-        ends: column(2),
-        keyStarts: column(3),
-        keyEnds: column(4),
-        bytes: area(5),
-        keys: area(6),
-      };
-    });
-    const firsts = new Uint32Array(buffer, this.#exports.firsts(), RANGE.length * MOST_RANGES);
-    this.#columns = { count: rows, byteLength: bytes, from: from!, to: to!, firsts };
-    return this.#columns;
-  }
-
   /**
-   * Yields records in the order of their numbers, end to end in pieces, each valid until the next one.
+   * Yields records in the order of their numbers, end to end in pieces, each valid until the next one. No record may
+   * be longer than a piece.
    *
    * @param fill gets the memory for their bytes, and that for where each begins and the last one ends.
    */
@@ -112,7 +116,6 @@ export class Arranger {
     byteLength: number,
     fill: (bytes: Uint8Array, starts: Uint32Array) => void,
   ): Generator<Uint8Array> {
-    this.#columns = undefined;
     this.#at = this.#exports.heap();
     const rows = order.length;
     const bytes = this.#take(byteLength + BEHIND);
@@ -132,20 +135,30 @@ export class Arranger {
 
   /** Takes memory, at an address that is a multiple of 64. */
   #take(byteLength: number): number {
-    const { memory } = this.#exports;
     const address = this.#at;
     this.#at += Math.ceil(byteLength / 64) * 64;
-    const missing = this.#at - memory.buffer.byteLength;
-    if (missing > 0) memory.grow(Math.ceil(missing / WASM_PAGE));
     return address;
+  }
+
+  /** Whether there is memory to put so many records in order. */
+  static hasRoomFor(count: number, byteLength: number): boolean {
+    return byteLength + ORDERED_COST * count <= ORDERED_BYTES;
   }
 }
 
 export const MOST_RANGES = 64;
+/** The most records that are grouped at a time, and the most bytes of them and of their keys. */
+export const GROUPED_ROWS = 32 << 10;
+export const GROUPED_BYTES = 1 << 20;
 /** The longest record that {@link Arranger.inOrder} takes, and the bytes of a piece. */
 export const PIECE_BYTES = 256 << 10;
+/** The most bytes of records that are put in order, and for each of them a number and a place. */
+const ORDERED_BYTES = 24 << 20;
+const ORDERED_COST = 8;
 /** Bytes behind an area that a copy may touch. */
 const BEHIND = 16;
+/** What putting in order takes, which is more than grouping, with a piece and room to align. */
+const MEMORY_BYTES = ORDERED_BYTES + PIECE_BYTES + 4096;
 const WASM_PAGE = 64 << 10;
 /** For each range: the first row, byte and byte of a key, and their ends. */
 const RANGE = [0, 1, 2, 3, 4, 5] as const;
@@ -171,14 +184,7 @@ interface ArrangeExports {
   ): number;
 }
 
-interface Columns {
-  readonly count: number;
-  readonly byteLength: number;
-  readonly from: Side;
-  readonly to: Side;
-  readonly firsts: Uint32Array;
-}
-
+/** Columns of records, with their bytes and their keys. */
 interface Side {
   readonly highs: Uint32Array;
   readonly lows: Uint32Array;

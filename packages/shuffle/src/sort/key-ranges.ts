@@ -1,6 +1,6 @@
 import { type KeyedBatch, slice } from "../source/keyed-batch.js";
 import type { Workspace } from "../spill/workspace.js";
-import { type Arranger, MOST_RANGES } from "./arranger.js";
+import { type Arranger, GROUPED_BYTES, GROUPED_ROWS, MOST_RANGES } from "./arranger.js";
 import { GatheredRecords } from "./gathered-records.js";
 import { SORT_COST } from "./sorted-order.js";
 
@@ -95,16 +95,16 @@ export class KeyRanges {
 const LEAST_BLOCKS = 32;
 /** Where a batch has fewer records, they are so long that their order in memory hardly matters. */
 const LEAST_SAMPLE = 256;
-/** Bytes of records, and of keys, that are grouped at a time, unless a record is longer. */
-const PIECE_BYTES = 1 << 20;
 
+/** Where the records end that can be grouped at a time: at least one, however long. */
 function endOfPiece({ count, ends, keyStarts, keyEnds }: KeyedBatch, from: number): number {
   const start = from === 0 ? 0 : ends[from - 1]!;
   const fits = (last: number) =>
-    ends[last]! - start <= PIECE_BYTES && keyEnds[last]! - keyStarts[from]! <= PIECE_BYTES;
-  if (fits(count - 1)) return count;
+    ends[last]! - start <= GROUPED_BYTES && keyEnds[last]! - keyStarts[from]! <= GROUPED_BYTES;
+  const most = Math.min(count, from + GROUPED_ROWS);
+  if (fits(most - 1)) return most;
   let to = from + 1;
-  while (to < count && fits(to)) to++;
+  while (fits(to)) to++;
   return to;
 }
 

@@ -193,7 +193,8 @@ export class Sorter {
     const arranger = joined && this.#arranger;
     try {
       for (const range of gathered.take()) {
-        const isShort = range.recordBytes <= ARRANGED_BYTES && !range.hasLonger(PIECE_BYTES);
+        const isShort =
+          Arranger.hasRoomFor(range.count, range.recordBytes) && !range.hasLonger(PIECE_BYTES);
         if (arranger && isShort) yield* this.#joinedRange(range, arranger, joined);
         else yield* this.#inRange(range, visit, withKeys);
       }
@@ -279,8 +280,6 @@ type RecordWalk = (visit: RecordVisit) => AsyncGenerator<void>;
 const GATHERED_SHARE = 0.875;
 /** For each byte of a record, a source of objects holds 1.5: of the object, and of the text made of it. */
 const SOURCE_SHARE = 1.5;
-/** The most bytes of records that are put in order at once, in memory that replaces their blocks. */
-const ARRANGED_BYTES = 24 << 20;
 /** Blocks of records between two yields. */
 const WALKED_BLOCKS = 2;
 
