@@ -65,11 +65,12 @@ export class OrderKeyWriter {
 
   /** Copies text up to a backslash. @returns where that is. */
   #plain(json: Uint8Array, start: number, end: number): number {
-    const backslash = json.indexOf(BACKSLASH, start);
-    const until = backslash < 0 || backslash > end ? end : backslash;
-    this.bytes.set(json.subarray(start, until), this.length);
-    this.length += until - start;
-    return until;
+    const text = json.subarray(start, end); // Else the search would go on through the keys behind.
+    const backslash = text.indexOf(BACKSLASH);
+    const plain = backslash < 0 ? text : text.subarray(0, backslash);
+    this.bytes.set(plain, this.length);
+    this.length += plain.length;
+    return start + plain.length;
   }
 
   /** The same, without the calls that take longer than a short text. */
