@@ -158,7 +158,8 @@ export class RecordSource implements Records<string>, AsyncDisposable {
 
   /**
    * Parts for threads, which read only what @partd/shuffle asks for: there, a record without its key is
-   * an error. None if there are rejects, or limits that threads do not keep, or if the first records lack a requested field.
+   * an error. None if there are rejects, or limits that threads do not keep, or if the first records
+   * lack a requested field.
    */
   async split(
     n: number,
